@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rehearsal fleet: real hosts in containers. `lab.py up` makes it, `lab.py down` takes it away."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+
+from rehearsal import access, containers, fleet, image, machine
+from rehearsal.fleet import Lab
+from rehearsal.shell import LabError, in_parallel
+
+
+def build_images(lab: Lab) -> dict[str, str]:
+    """Build what the hosts need; full image name by short name."""
+    return {name: image.build(name, lab.state) for name in sorted({host.image for host in lab.hosts})}
+
+
+def prepare(lab: Lab) -> None:
+    """Root, programs and podman settings in place."""
+    machine.require_root()
+    machine.install_missing({v.filesystem for host in lab.hosts for v in host.volumes if v.mib})
+    machine.prepare_podman(lab)
+    machine.require_podman()
+
+
+def use(lab: Lab) -> None:
+    """Podman settings for commands that look at a lab without making it."""
+    machine.require_root()
+    machine.prepare_podman(lab)
+    machine.require_podman()
+
+
+def command_up(lab: Lab, options: argparse.Namespace) -> int:
+    """Make or complete the lab."""
+    started = time.monotonic()
+    if options.volume:
+        fleet.with_volumes(lab.hosts, options.volume)
+        lab.state.mkdir(parents=True, exist_ok=True)
+        fleet.remember_volumes(lab, options.volume)
+        lab = fleet.load()
+    prepare(lab)
+    print(f"lab: {machine.describe(machine.detect())}", flush=True)
+    images = build_images(lab)
+    access.make_key(lab)
+    containers.bring_up(lab, images)
+    access.give_to_caller(lab)
+    print(f"lab: {lab.name} is up, {len(lab.hosts)} hosts, {time.monotonic() - started:.1f} s")
+    return 0
+
+
+def command_build(lab: Lab, options: argparse.Namespace) -> int:
+    """Build the images only."""
+    prepare(lab)
+    for name in build_images(lab).values():
+        print(name)
+    return 0
+
+
+def command_down(lab: Lab, options: argparse.Namespace) -> int:
+    """Remove the lab, and the images when asked."""
+    use(lab)
+    left = []
+    containers.tear_down_containers(lab)
+    if options.images:
+        left = image.remove_all()
+    containers.remove_state(lab.state)
+    for name in left:
+        print(f"lab: {name} is kept, another container uses it")
+    print(f"lab: {lab.name} is gone")
+    return 0
+
+
+def command_wait(lab: Lab, options: argparse.Namespace) -> int:
+    """Return when every host is up."""
+    use(lab)
+    in_parallel(lambda host: containers.wait_for(lab, host), lab.hosts)
+    return 0
+
+
+def command_status(lab: Lab, options: argparse.Namespace) -> int:
+    """Show every host; exit status 3 unless all run."""
+    use(lab)
+    entries = containers.status(lab)
+    if options.json:
+        print(json.dumps(entries, indent=2))
+    else:
+        print(f"{'HOST':<16}{'PORT':<8}{'CONTAINER':<12}{'SYSTEMD':<14}GROUPS")
+        for e in entries:
+            failed = f"  failed: {', '.join(e['failed_units'])}" if e["failed_units"] else ""
+            print(f"{e['host']:<16}{e['port']:<8}{e['container']:<12}{e['systemd']:<14}{', '.join(e['groups'])}{failed}")
+    return 0 if all(entry["systemd"] == "running" for entry in entries) else 3
+
+
+def command_ssh(lab: Lab, options: argparse.Namespace) -> int:
+    """Log in over SSH, as Ansible does."""
+    argv = access.ssh_command(lab, lab.host(options.host), options.command)
+    os.execvp(argv[0], argv)
+
+
+def command_exec(lab: Lab, options: argparse.Namespace) -> int:
+    """Run a command as root inside a host, without SSH."""
+    use(lab)
+    flags = ["--interactive", "--tty"] if sys.stdin.isatty() else ["--interactive"]
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    argv = ["podman", "exec", *flags, lab.container(lab.host(options.host)), *(command or ["bash"])]
+    os.execvp(argv[0], argv)
+
+
+def command_seed(lab: Lab, options: argparse.Namespace) -> int:
+    """Put more data into a database host."""
+    use(lab)
+    argv = ["podman", "exec", lab.container(lab.host(options.host)), "/opt/shop/seed/shop_seed.py"]
+    argv += ["--mib", str(options.mib), *options.extra]
+    os.execvp(argv[0], argv)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(description=__doc__, epilog="BACKSTAY_LAB and BACKSTAY_LAB_PORT choose the lab.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=function.__doc__)
+        one.set_defaults(function=function)
+        return one
+
+    add("up", command_up).add_argument(
+        "--volume", action="append", default=[], metavar="HOST:PATH=MIB[:FS]", help="give a directory its own file system"
+    )
+    add("down", command_down).add_argument("--images", action="store_true", help="remove the images too")
+    add("build", command_build)
+    add("wait", command_wait)
+    add("status", command_status).add_argument("--json", action="store_true")
+    for name, function in (("ssh", command_ssh), ("exec", command_exec)):
+        one = add(name, function)
+        one.add_argument("host")
+        one.add_argument("command", nargs=argparse.REMAINDER)
+    seed = add("seed", command_seed)
+    seed.add_argument("host")
+    seed.add_argument("--mib", type=int, required=True, help="size of the data in MiB")
+    seed.add_argument("extra", nargs=argparse.REMAINDER, help="more options of lab/seed/shop_seed.py")
+    return top
+
+
+def main() -> int:
+    """Run one command; expected errors are one sentence on stderr and exit status 1."""
+    options = parser().parse_args()
+    try:
+        return options.function(fleet.load(), options)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

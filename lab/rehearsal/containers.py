@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts as containers: make, wait for, look at, take away."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Optional
+
+from rehearsal import access, fleet, volumes
+from rehearsal.fleet import LAB_SOURCES, Host, Lab
+from rehearsal.shell import LabError, in_parallel, must, run, wait_until
+
+LABEL = "backstay.lab"
+# What root on an ordinary server may do and tests need: cut networks, mount, sandbox units, trace.
+CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "IPC_LOCK", "SYS_NICE", "AUDIT_WRITE")
+BOOT_SECONDS = 90
+PROFILE_SECONDS = 180
+
+
+def network_exists(lab: Lab) -> bool:
+    """Whether the lab's network is there."""
+    return run(["podman", "network", "exists", lab.name]).returncode == 0
+
+
+def make_network(lab: Lab) -> None:
+    """Make the lab's network, with names of hosts as its DNS."""
+    if not network_exists(lab):
+        must(["podman", "network", "create", "--label", f"{LABEL}={lab.name}", lab.name])
+
+
+def containers_of(lab: Lab) -> dict[str, dict[str, str]]:
+    """The lab's containers by name: state (running, exited, ...) and spec (definition hash)."""
+    listed = must(["podman", "ps", "--all", "--filter", f"label={LABEL}={lab.name}", "--format", "json"])
+    found = {}
+    for entry in json.loads(listed or "[]"):
+        labels = entry.get("Labels") or {}
+        found[entry["Names"][0]] = {"state": entry["State"], "spec": labels.get("backstay.spec", "")}
+    return found
+
+
+def run_command(lab: Lab, host: Host, image: str, mounts: list[str]) -> list[str]:
+    """argv of podman run for a host.
+
+    It restarts whenever its init ends, so that a reboot from inside is a reboot; `podman stop` keeps it down.
+    """
+    key = f"{lab.key}.pub:/etc/ssh/authorized_keys/{access.LOGIN_USER}:ro"
+    shop = [f"{LAB_SOURCES / part}:/opt/shop/{part}:ro" for part in ("writer", "seed")]
+    labels = {LABEL: lab.name, "backstay.host": host.name, "backstay.spec": fleet.definition_hash(host, image)}
+    return [
+        *("podman", "run", "--detach", "--systemd=always", "--restart=always"),
+        *("--name", lab.container(host), "--hostname", host.name),
+        *("--network", lab.name, "--network-alias", host.name),
+        *("--publish", f"127.0.0.1:{lab.ssh_port(host)}:22"),
+        *(word for pair in labels.items() for word in ("--label", "=".join(pair))),
+        *(word for name in CAPABILITIES for word in ("--cap-add", name)),
+        *(word for mount in [key, *shop] for word in ("--volume", mount)),
+        *mounts,
+        image,
+        "/sbin/init",
+    ]
+
+
+def ensure_host(lab: Lab, host: Host, image: str, present: Mapping[str, Mapping[str, str]]) -> None:
+    """Make or start the host's container; one of another definition is replaced."""
+    name = lab.container(host)
+    now = present.get(name)
+    if now and now["spec"] != fleet.definition_hash(host, image):
+        remove_container(name)
+        volumes.detach_host(lab, host)
+        now = None
+    mounts = volumes.attach_all(lab, host)
+    if now is None:
+        if not access.port_is_free(lab.ssh_port(host)):
+            raise LabError(f"Port {lab.ssh_port(host)} for {host.name} is taken: choose another BACKSTAY_LAB_PORT.")
+        must(run_command(lab, host, image, mounts))
+    elif now["state"] != "running":
+        must(["podman", "start", name])
+
+
+def inside(
+    lab: Lab, host: Host, command: list[str], *, stdin: Optional[str] = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as root inside the host and return the finished process."""
+    flags = ["--interactive"] if stdin is not None else []
+    return run(["podman", "exec", *flags, lab.container(host), *command], stdin=stdin, timeout=timeout)
+
+
+def system_state(lab: Lab, host: Host) -> str:
+    """systemd's own word: running, degraded, starting, ... or 'unreachable'."""
+    said = inside(lab, host, ["systemctl", "is-system-running"]).stdout.strip()
+    return said or "unreachable"
+
+
+def failed_units(lab: Lab, host: Host) -> list[str]:
+    """Names of the host's failed units."""
+    listed = inside(lab, host, ["systemctl", "list-units", "--failed", "--plain", "--no-legend"]).stdout
+    return [line.split()[0] for line in listed.splitlines() if line.strip()]
+
+
+def wait_for(lab: Lab, host: Host) -> None:
+    """Return when systemd says running and sshd answers; failed units are an error that names them."""
+    settled = ("running", "degraded", "maintenance")
+    state = [""]
+
+    def booted() -> bool:
+        state[0] = system_state(lab, host)
+        return state[0] in settled
+
+    wait_until(booted, BOOT_SECONDS, lambda: f"{host.name}: systemd still says '{state[0]}' after {BOOT_SECONDS} s.")
+    if state[0] != "running":
+        raise LabError(f"{host.name}: systemd says {state[0]}; failed units: {', '.join(failed_units(lab, host))}.")
+    port = lab.ssh_port(host)
+    wait_until(lambda: access.sshd_answers(lab, host), 30, lambda: f"{host.name}: no SSH server on port {port}.")
+
+
+def apply_profile(lab: Lab, host: Host) -> None:
+    """Run the host's profile script inside it; the script is idempotent."""
+    script = LAB_SOURCES / "profiles" / f"{host.profile}.sh"
+    if not script.is_file():
+        raise LabError(f"{host.name}: lab/profiles/{host.profile}.sh does not exist.")
+    done = inside(lab, host, ["bash", "-s"], stdin=script.read_text(), timeout=PROFILE_SECONDS)
+    if done.returncode != 0:
+        said = " | ".join((done.stdout + done.stderr).strip().splitlines()[-5:])
+        raise LabError(f"{host.name}: profile {host.profile} failed with exit status {done.returncode}: {said}")
+
+
+def bring_up(lab: Lab, images: Mapping[str, str]) -> None:
+    """Every host made, booted and in its profile, at the same time."""
+    make_network(lab)
+    present = containers_of(lab)
+
+    def one(host: Host) -> None:
+        ensure_host(lab, host, images[host.image], present)
+        wait_for(lab, host)
+        apply_profile(lab, host)
+        wait_for(lab, host)
+
+    in_parallel(one, lab.hosts)
+    access.write_known_hosts(lab)
+
+
+def remove_container(name: str) -> None:
+    """End and remove a container; its SSH connections are closed first, so that clients notice."""
+    run(["podman", "exec", name, "pkill", "-KILL", "sshd"], timeout=20)
+    must(["podman", "rm", "--force", "--time", "0", "--volumes", name])
+
+
+def tear_down_containers(lab: Lab) -> None:
+    """Remove containers, network and volumes of the lab, however much of it exists."""
+    in_parallel(remove_container, containers_of(lab))
+    if network_exists(lab):
+        must(["podman", "network", "rm", "--force", lab.name])
+    volumes.detach_everything(lab)
+    left = volumes.loop_devices_of(lab)
+    if left:
+        raise LabError(f"Loop devices are still in use: {', '.join(left)}.")
+
+
+def remove_state(directory: Path) -> None:
+    """Remove the lab's directory with key, known hosts and settings; it holds plain files by now."""
+    if not directory.is_dir():
+        return
+    for path in sorted(directory.rglob("*"), reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+    directory.rmdir()
+
+
+def status(lab: Lab) -> list[dict[str, object]]:
+    """One entry per host: name, groups, port, container state, systemd state and failed units."""
+    present = containers_of(lab)
+
+    def one(host: Host) -> dict[str, object]:
+        state = present.get(lab.container(host), {}).get("state", "absent")
+        system = system_state(lab, host) if state == "running" else "-"
+        failed = failed_units(lab, host) if system == "degraded" else []
+        return {
+            "host": host.name,
+            "groups": list(host.groups),
+            "port": lab.ssh_port(host),
+            "container": state,
+            "systemd": system,
+            "failed_units": failed,
+        }
+
+    return in_parallel(one, lab.hosts)

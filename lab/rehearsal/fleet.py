@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a lab consists of: its name, ports, paths and hosts, read from data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from rehearsal.shell import LabError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LAB_SOURCES = CHECKOUT / "lab"
+DEFAULT_NAME = "backstay"
+DEFAULT_PORT = 42200
+FILESYSTEMS = ("ext4", "xfs", "btrfs")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A directory of a host that may be its own file system.
+
+    mib is the size in MiB; 0 means an ordinary directory of the host.
+    """
+
+    path: str
+    mib: int = 0
+    filesystem: str = "ext4"
+
+
+@dataclass(frozen=True)
+class Host:
+    """One machine of the fleet."""
+
+    name: str
+    groups: tuple[str, ...]
+    port_offset: int
+    image: str
+    profile: str
+    volumes: tuple[Volume, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One named lab; several can live on a machine side by side."""
+
+    name: str
+    port: int
+    hosts: tuple[Host, ...]
+    state: Path
+
+    @property
+    def key(self) -> Path:
+        """The private key of the login user, made for this lab alone."""
+        return self.state / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The host keys of this lab's machines."""
+        return self.state / "known_hosts"
+
+    @property
+    def containers_conf(self) -> Path:
+        """This lab's own settings of podman."""
+        return self.state / "containers.conf"
+
+    def container(self, host: Host) -> str:
+        """Name of the host's container."""
+        return f"{self.name}-{host.name}"
+
+    def ssh_port(self, host: Host) -> int:
+        """Port on 127.0.0.1 that leads to the host's sshd."""
+        return self.port + host.port_offset
+
+    def host(self, name: str) -> Host:
+        """The host of that name; LabError names the known ones otherwise."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise LabError(f"There is no host {name} in this lab; known: {', '.join(h.name for h in self.hosts)}.")
+
+
+def parse_hosts(text: str) -> tuple[Host, ...]:
+    """Read hosts.json; a port offset used twice or an unknown file system is an error."""
+    hosts = []
+    for name, entry in json.loads(text).items():
+        volumes = tuple(Volume(**volume) for volume in entry.pop("volumes", []))
+        hosts.append(Host(name=name, groups=tuple(entry.pop("groups")), volumes=volumes, **entry))
+    offsets = [host.port_offset for host in hosts]
+    if len(set(offsets)) != len(offsets):
+        raise LabError("hosts.json gives the same port_offset to two hosts.")
+    for host in hosts:
+        for volume in host.volumes:
+            if volume.filesystem not in FILESYSTEMS:
+                raise LabError(f"{host.name} {volume.path}: unknown file system {volume.filesystem}.")
+    return tuple(hosts)
+
+
+def parse_volume_option(text: str) -> tuple[str, Volume]:
+    """Read HOST:PATH=MIB[:FILESYSTEM], for example offsite1:/srv/backstay=256 or shop-db1:/var/lib/mysql=2048:xfs."""
+    match = re.fullmatch(r"([a-z0-9-]+):(/[^=]+)=(\d+)(?::([a-z0-9]+))?", text)
+    if not match or (match[4] or "ext4") not in FILESYSTEMS:
+        raise LabError(f"'{text}' is not HOST:PATH=MIB[:ext4|xfs|btrfs].")
+    return match[1], Volume(path=match[2], mib=int(match[3]), filesystem=match[4] or "ext4")
+
+
+def with_volumes(hosts: tuple[Host, ...], chosen: list[str]) -> tuple[Host, ...]:
+    """Replace the sizes of volumes by the options given, each HOST:PATH=MIB[:FILESYSTEM]."""
+    by_name = {host.name: host for host in hosts}
+    for option in chosen:
+        name, volume = parse_volume_option(option)
+        if name not in by_name:
+            raise LabError(f"'{option}' names no host of hosts.json.")
+        kept = tuple(v for v in by_name[name].volumes if v.path != volume.path)
+        by_name[name] = replace(by_name[name], volumes=(*kept, volume))
+    return tuple(by_name.values())
+
+
+def definition_hash(host: Host, image: str) -> str:
+    """Changes when the host has to be made anew."""
+    text = json.dumps([asdict(host), image], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Lab:
+    """The lab that BACKSTAY_LAB and BACKSTAY_LAB_PORT name, with its remembered volume options."""
+    name = environment.get("BACKSTAY_LAB") or DEFAULT_NAME
+    port = environment.get("BACKSTAY_LAB_PORT") or str(DEFAULT_PORT)
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+        raise LabError(f"BACKSTAY_LAB={name} is not a usable name: lower-case letters, digits and hyphens only.")
+    if not port.isdigit() or not 1024 <= int(port) <= 65000:
+        raise LabError(f"BACKSTAY_LAB_PORT={port} is not a port between 1024 and 65000.")
+    state = CHECKOUT / ".lab" / name
+    remembered = state / "volumes.json"
+    chosen = json.loads(remembered.read_text()) if remembered.exists() else []
+    hosts = with_volumes(parse_hosts((LAB_SOURCES / "hosts.json").read_text()), chosen)
+    return Lab(name=name, port=int(port), hosts=hosts, state=state)
+
+
+def remember_volumes(lab: Lab, chosen: list[str]) -> None:
+    """Keep volume options for later calls; the newest option for a directory wins."""
+    remembered = lab.state / "volumes.json"
+    before = json.loads(remembered.read_text()) if remembered.exists() else []
+    merged = {option.partition("=")[0]: option for option in [*before, *chosen]}
+    remembered.write_text(json.dumps(list(merged.values())))

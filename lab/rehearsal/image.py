@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build the images of the fleet, from a registry's Debian or from the machine's own Debian mirror."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from rehearsal import aptsources
+from rehearsal.fleet import LAB_SOURCES
+from rehearsal.shell import LabError, must, run
+
+PREFIX = "localhost/backstay-lab-"
+REGISTRY_SECONDS = 25
+BUILD_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Apt:
+    """The machine's apt settings as files to mount into a build; mirror may be None."""
+
+    mirror: Optional[aptsources.Mirror]
+    settings: str
+    files: tuple[str, ...]
+
+
+def image_directory(name: str) -> Path:
+    """Where the definition of an image lives."""
+    directory = LAB_SOURCES / "image" / name
+    if not (directory / "Containerfile").is_file():
+        raise LabError(f"hosts.json names the image {name}, but lab/image/{name}/Containerfile does not exist.")
+    return directory
+
+
+def suite_of(directory: Path) -> str:
+    """Debian suite of an image: the file `suite` beside the Containerfile, else trixie."""
+    named = directory / "suite"
+    return named.read_text().strip() if named.exists() else "trixie"
+
+
+def definition_hash(directory: Path) -> str:
+    """Hash of every file of the definition: path, executable bit and content."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+        executable = path.stat().st_mode & 0o111 != 0
+        digest.update(f"{path.relative_to(directory)}\0{executable}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def tag(name: str) -> str:
+    """Full name of the image that the present definition makes."""
+    return f"{PREFIX}{name}:{definition_hash(image_directory(name))}"
+
+
+def exists(image: str) -> bool:
+    """Whether podman has the image."""
+    return run(["podman", "image", "exists", image]).returncode == 0
+
+
+def read_apt() -> Apt:
+    """Collect the machine's mirror, download settings and the files that those name."""
+    mirror = aptsources.choose_mirror(aptsources.read_sources())
+    dumped = run(["apt-config", "dump"]).stdout if shutil.which("apt-config") else ""
+    settings, files = aptsources.carried_settings(dumped)
+    extra = ["/etc/apt/auth.conf", "/etc/apt/auth.conf.d"]
+    if mirror and mirror.keyring != aptsources.DEBIAN_KEYRING:
+        extra.append(mirror.keyring)
+    return Apt(mirror, settings, tuple(name for name in [*files, *extra] if Path(name).exists()))
+
+
+def apt_mounts(apt: Apt, suite: str, state: Path) -> list[str]:
+    """podman --volume options that make apt inside download as the machine itself does."""
+    directory = state / "apt"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "settings.conf").write_text(apt.settings)
+    mounts = [f"{directory}/settings.conf:/etc/apt/apt.conf.d/95lab:ro"]
+    if apt.mirror:
+        (directory / f"{suite}.sources").write_text(aptsources.sources_for(apt.mirror, suite))
+        mounts.append(f"{directory}/{suite}.sources:/etc/apt/sources.list.d/debian.sources:ro")
+    mounts += [f"{name}:{name}:ro" for name in apt.files]
+    return [word for mount in mounts for word in ("--volume", mount)]
+
+
+def pull_base(suite: str) -> Optional[str]:
+    """Debian of that suite from a registry, None when none answers in time."""
+    wanted = os.environ.get("BACKSTAY_LAB_BASE", f"debian:{suite}")
+    try:
+        pulled = run(["podman", "pull", "--quiet", wanted], timeout=REGISTRY_SECONDS)
+    except LabError:
+        return None
+    return pulled.stdout.split()[-1] if pulled.returncode == 0 else None
+
+
+def debootstrap(apt: Apt, suite: str, target: Path) -> None:
+    """Make a minimal Debian in target from the machine's mirror."""
+    if apt.mirror is None:
+        raise LabError("No registry answers and the apt sources of this machine name no Debian archive to build from.")
+    if not Path(apt.mirror.keyring).exists():
+        raise LabError(f"The archive keyring {apt.mirror.keyring} is missing: install debian-archive-keyring.")
+    env = {**os.environ, **aptsources.proxy_environment(apt.settings)}
+    command = ["debootstrap", "--variant=minbase", f"--keyring={apt.mirror.keyring}", "--include=ca-certificates"]
+    done = run([*command, suite, str(target), apt.mirror.archive], timeout=BUILD_SECONDS, env=env)
+    if done.returncode != 0:
+        errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "W:"))]
+        raise LabError(f"debootstrap of {suite} failed, is the Debian mirror reachable? {' | '.join(errors[-3:])}")
+    # The sources come from the machine, mounted into builds and hosts.
+    (target / "etc/apt/sources.list").unlink(missing_ok=True)
+
+
+def import_tree(tree: Path, image: str) -> None:
+    """Make an image of a directory tree."""
+    command = ["tar", "--numeric-owner", "--one-file-system", "-C", str(tree), "-c", "."]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
+        done = subprocess.run(["podman", "import", "-q", "-", image], stdin=tar.stdout, capture_output=True, check=False)
+    if tar.returncode != 0 or done.returncode != 0:
+        raise LabError(f"podman import failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
+
+
+def base_image(apt: Apt, suite: str) -> str:
+    """Name of a minimal Debian of that suite; made once and kept."""
+    base = f"{PREFIX}base:{suite}"
+    if exists(base):
+        return base
+    pulled = pull_base(suite)
+    if pulled:
+        print(f"lab: base from a registry ({suite})", flush=True)
+        must(["podman", "tag", pulled, base])
+        return base
+    print(f"lab: no registry answers, making a minimal {suite} with debootstrap", flush=True)
+    with tempfile.TemporaryDirectory(prefix="lab-base-", dir="/var/tmp") as directory:
+        tree = Path(directory) / "tree"
+        debootstrap(apt, suite, tree)
+        import_tree(tree, base)
+    return base
+
+
+def build(name: str, state: Path) -> str:
+    """Build an image unless the present definition is already built; returns its full name."""
+    image = tag(name)
+    if exists(image):
+        return image
+    started = time.monotonic()
+    directory = image_directory(name)
+    suite = suite_of(directory)
+    apt = read_apt()
+    base = base_image(apt, suite)
+    print(f"lab: building {image}", flush=True)
+    command = ["podman", "build", "--quiet", "--network=host", "--isolation=chroot", "--layers=false", "--pull=never"]
+    options = [*apt_mounts(apt, suite, state), "--build-arg", f"BASE={base}", "--tag", image]
+    done = run([*command, *options, str(directory)], timeout=BUILD_SECONDS)
+    if done.returncode != 0:
+        raise LabError(f"Building {image} failed: {' | '.join((done.stdout + done.stderr).splitlines()[-6:])}")
+    print(f"lab: built {image} in {time.monotonic() - started:.0f} s", flush=True)
+    return image
+
+
+def remove_all() -> list[str]:
+    """Remove the lab's images; returns those that another lab still uses."""
+    listed = must(["podman", "images", "--format", "{{.Repository}}:{{.Tag}}"]).split()
+    ours = [image for image in listed if image.startswith(PREFIX)]
+    return [image for image in ours if run(["podman", "rmi", image]).returncode != 0]
