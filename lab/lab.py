@@ -15,8 +15,8 @@ from rehearsal.fleet import Lab
 from rehearsal.shell import LabError, in_parallel
 
 
-def build_images(lab: Lab) -> dict[str, str]:
-    """Build what the hosts need; full image name by short name."""
+def build_images(lab: Lab) -> dict[str, image.Built]:
+    """Build what the hosts need, by short name."""
     return {name: image.build(name, lab.state) for name in sorted({host.image for host in lab.hosts})}
 
 
@@ -56,8 +56,8 @@ def command_up(lab: Lab, options: argparse.Namespace) -> int:
 def command_build(lab: Lab, options: argparse.Namespace) -> int:
     """Build the images only."""
     prepare(lab)
-    for name in build_images(lab).values():
-        print(name)
+    for built in build_images(lab).values():
+        print(built.name)
     return 0
 
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Optional
 
-from rehearsal import access, fleet, volumes
+from rehearsal import access, fleet, image, volumes
 from rehearsal.fleet import LAB_SOURCES, Host, Lab
 from rehearsal.shell import LabError, in_parallel, must, run, wait_until
 
 LABEL = "backstay.lab"
+SPEC_LABEL = "backstay.spec"
 # What root on an ordinary server may do and tests need: cut networks, mount, sandbox units, trace.
 CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "IPC_LOCK", "SYS_NICE", "AUDIT_WRITE")
 BOOT_SECONDS = 90
@@ -37,45 +37,46 @@ def containers_of(lab: Lab) -> dict[str, dict[str, str]]:
     found = {}
     for entry in json.loads(listed or "[]"):
         labels = entry.get("Labels") or {}
-        found[entry["Names"][0]] = {"state": entry["State"], "spec": labels.get("backstay.spec", "")}
+        found[entry["Names"][0]] = {"state": entry["State"], "spec": labels.get(SPEC_LABEL, "")}
     return found
 
 
-def run_command(lab: Lab, host: Host, image: str, mounts: list[str]) -> list[str]:
-    """argv of podman run for a host.
+def create_command(lab: Lab, host: Host, image: str, mounts: list[str]) -> list[str]:
+    """argv of podman run for a host, labelled with the hash of itself.
 
     It restarts whenever its init ends, so that a reboot from inside is a reboot; `podman stop` keeps it down.
     """
     key = f"{lab.key}.pub:/etc/ssh/authorized_keys/{access.LOGIN_USER}:ro"
     shop = [f"{LAB_SOURCES / part}:/opt/shop/{part}:ro" for part in ("writer", "seed")]
-    labels = {LABEL: lab.name, "backstay.host": host.name, "backstay.spec": fleet.definition_hash(host, image)}
-    return [
-        *("podman", "run", "--detach", "--systemd=always", "--restart=always"),
+    options = [
+        *("--detach", "--systemd=always", "--restart=always"),
         *("--name", lab.container(host), "--hostname", host.name),
         *("--network", lab.name, "--network-alias", host.name),
         *("--publish", f"127.0.0.1:{lab.ssh_port(host)}:22"),
-        *(word for pair in labels.items() for word in ("--label", "=".join(pair))),
+        *("--label", f"{LABEL}={lab.name}", "--label", f"backstay.host={host.name}"),
         *(word for name in CAPABILITIES for word in ("--cap-add", name)),
         *(word for mount in [key, *shop] for word in ("--volume", mount)),
         *mounts,
-        image,
-        "/sbin/init",
     ]
+    spec = fleet.definition_hash([*options, image], host.volumes)
+    return ["podman", "run", *options, "--label", f"{SPEC_LABEL}={spec}", image, "/sbin/init"]
 
 
-def ensure_host(lab: Lab, host: Host, image: str, present: Mapping[str, Mapping[str, str]]) -> None:
-    """Make or start the host's container; one of another definition is replaced."""
+def ensure_host(lab: Lab, host: Host, built: image.Built, present: Mapping[str, Mapping[str, str]]) -> None:
+    """Make or start the host's container; one of another definition is replaced, with its volumes."""
     name = lab.container(host)
+    command = create_command(lab, host, built.name, [*built.mounts, *volumes.mount_options(lab, host)])
     now = present.get(name)
-    if now and now["spec"] != fleet.definition_hash(host, image):
+    if now and f"{SPEC_LABEL}={now['spec']}" not in command:
+        print(f"lab: {host.name} is defined differently now and is made anew", flush=True)
         remove_container(name)
         volumes.detach_host(lab, host)
         now = None
-    mounts = volumes.attach_all(lab, host)
+    volumes.attach_all(lab, host)
     if now is None:
         if not access.port_is_free(lab.ssh_port(host)):
             raise LabError(f"Port {lab.ssh_port(host)} for {host.name} is taken: choose another BACKSTAY_LAB_PORT.")
-        must(run_command(lab, host, image, mounts))
+        must(command)
     elif now["state"] != "running":
         must(["podman", "start", name])
 
@@ -116,18 +117,18 @@ def wait_for(lab: Lab, host: Host) -> None:
     wait_until(lambda: access.sshd_answers(lab, host), 30, lambda: f"{host.name}: no SSH server on port {port}.")
 
 
-def apply_profile(lab: Lab, host: Host) -> None:
-    """Run the host's profile script inside it; the script is idempotent."""
-    script = LAB_SOURCES / "profiles" / f"{host.profile}.sh"
+def apply_profile(lab: Lab, host: Host, profile: str) -> None:
+    """Run a profile's script inside the host; the script is idempotent."""
+    script = LAB_SOURCES / "profiles" / f"{profile}.sh"
     if not script.is_file():
-        raise LabError(f"{host.name}: lab/profiles/{host.profile}.sh does not exist.")
+        raise LabError(f"{host.name}: lab/profiles/{profile}.sh does not exist.")
     done = inside(lab, host, ["bash", "-s"], stdin=script.read_text(), timeout=PROFILE_SECONDS)
     if done.returncode != 0:
         said = " | ".join((done.stdout + done.stderr).strip().splitlines()[-5:])
-        raise LabError(f"{host.name}: profile {host.profile} failed with exit status {done.returncode}: {said}")
+        raise LabError(f"{host.name}: profile {profile} failed with exit status {done.returncode}: {said}")
 
 
-def bring_up(lab: Lab, images: Mapping[str, str]) -> None:
+def bring_up(lab: Lab, images: Mapping[str, image.Built]) -> None:
     """Every host made, booted and in its profile, at the same time."""
     make_network(lab)
     present = containers_of(lab)
@@ -135,7 +136,8 @@ def bring_up(lab: Lab, images: Mapping[str, str]) -> None:
     def one(host: Host) -> None:
         ensure_host(lab, host, images[host.image], present)
         wait_for(lab, host)
-        apply_profile(lab, host)
+        for profile in host.profiles:
+            apply_profile(lab, host, profile)
         wait_for(lab, host)
 
     in_parallel(one, lab.hosts)

@@ -40,7 +40,7 @@ class Host:
     groups: tuple[str, ...]
     port_offset: int
     image: str
-    profile: str
+    profiles: tuple[str, ...]
     volumes: tuple[Volume, ...] = ()
 
 
@@ -89,7 +89,8 @@ def parse_hosts(text: str) -> tuple[Host, ...]:
     hosts = []
     for name, entry in json.loads(text).items():
         volumes = tuple(Volume(**volume) for volume in entry.pop("volumes", []))
-        hosts.append(Host(name=name, groups=tuple(entry.pop("groups")), volumes=volumes, **entry))
+        lists = {field: tuple(entry.pop(field)) for field in ("groups", "profiles")}
+        hosts.append(Host(name=name, volumes=volumes, **lists, **entry))
     offsets = [host.port_offset for host in hosts]
     if len(set(offsets)) != len(offsets):
         raise LabError("hosts.json gives the same port_offset to two hosts.")
@@ -120,9 +121,9 @@ def with_volumes(hosts: tuple[Host, ...], chosen: list[str]) -> tuple[Host, ...]
     return tuple(by_name.values())
 
 
-def definition_hash(host: Host, image: str) -> str:
-    """Changes when the host has to be made anew."""
-    text = json.dumps([asdict(host), image], sort_keys=True)
+def definition_hash(command: list[str], volumes: tuple[Volume, ...]) -> str:
+    """Changes when a host has to be made anew: the command that makes it and the sizes of its volumes."""
+    text = json.dumps([command, [asdict(volume) for volume in volumes]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -31,6 +31,14 @@ class Apt:
     files: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Built:
+    """An image and the podman --volume options that let apt work in hosts made of it."""
+
+    name: str
+    mounts: tuple[str, ...]
+
+
 def image_directory(name: str) -> Path:
     """Where the definition of an image lives."""
     directory = LAB_SOURCES / "image" / name
@@ -142,24 +150,27 @@ def base_image(apt: Apt, suite: str) -> str:
     return base
 
 
-def build(name: str, state: Path) -> str:
-    """Build an image unless the present definition is already built; returns its full name."""
+def build(name: str, state: Path) -> Built:
+    """Build an image unless the present definition is already built."""
     image = tag(name)
-    if exists(image):
-        return image
-    started = time.monotonic()
     directory = image_directory(name)
     suite = suite_of(directory)
     apt = read_apt()
-    base = base_image(apt, suite)
+    mounts = apt_mounts(apt, suite, state)
+    if not exists(image):
+        build_now(image, directory, base_image(apt, suite), mounts)
+    return Built(image, tuple(mounts))
+
+
+def build_now(image: str, directory: Path, base: str, mounts: list[str]) -> None:
+    """Run podman build as one layer, on the machine's own network."""
+    started = time.monotonic()
     print(f"lab: building {image}", flush=True)
     command = ["podman", "build", "--quiet", "--network=host", "--isolation=chroot", "--layers=false", "--pull=never"]
-    options = [*apt_mounts(apt, suite, state), "--build-arg", f"BASE={base}", "--tag", image]
-    done = run([*command, *options, str(directory)], timeout=BUILD_SECONDS)
+    done = run([*command, *mounts, "--build-arg", f"BASE={base}", "--tag", image, str(directory)], timeout=BUILD_SECONDS)
     if done.returncode != 0:
         raise LabError(f"Building {image} failed: {' | '.join((done.stdout + done.stderr).splitlines()[-6:])}")
     print(f"lab: built {image} in {time.monotonic() - started:.0f} s", flush=True)
-    return image
 
 
 def remove_all() -> list[str]:

@@ -50,12 +50,16 @@ def attach(lab: Lab, host: Host, volume: Volume) -> None:
         (point / "lost+found").rmdir()
 
 
-def attach_all(lab: Lab, host: Host) -> list[str]:
-    """Mount the host's sized volumes; returns podman --volume options."""
-    sized = [volume for volume in host.volumes if volume.mib]
-    for volume in sized:
-        attach(lab, host, volume)
-    return [word for v in sized for word in ("--volume", f"{mount_point(lab, host, v)}:{v.path}")]
+def mount_options(lab: Lab, host: Host) -> list[str]:
+    """podman --volume options for the host's sized volumes."""
+    return [word for v in host.volumes if v.mib for word in ("--volume", f"{mount_point(lab, host, v)}:{v.path}")]
+
+
+def attach_all(lab: Lab, host: Host) -> None:
+    """Mount the host's sized volumes."""
+    for volume in host.volumes:
+        if volume.mib:
+            attach(lab, host, volume)
 
 
 def detach(point: Path) -> None:
