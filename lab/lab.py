@@ -9,15 +9,17 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 
 from rehearsal import access, containers, fleet, image, machine
 from rehearsal.fleet import Lab
-from rehearsal.shell import LabError, in_parallel
+from rehearsal.shell import LabError, in_parallel, locked
 
 
 def build_images(lab: Lab) -> dict[str, image.Built]:
     """Build what the hosts need, by short name."""
-    return {name: image.build(name, lab.state) for name in sorted({host.image for host in lab.hosts})}
+    with locked(lab.state.parent / "images.lock"):
+        return {name: image.build(name, lab.state) for name in sorted({host.image for host in lab.hosts})}
 
 
 def prepare(lab: Lab) -> None:
@@ -46,9 +48,10 @@ def command_up(lab: Lab, options: argparse.Namespace) -> int:
     prepare(lab)
     print(f"lab: {machine.describe(machine.detect())}", flush=True)
     images = build_images(lab)
-    access.make_key(lab)
-    containers.bring_up(lab, images)
-    access.give_to_caller(lab)
+    with locked(lab.lock):
+        access.make_key(lab)
+        containers.bring_up(lab, images)
+        access.give_to_caller(lab)
     print(f"lab: {lab.name} is up, {len(lab.hosts)} hosts, {time.monotonic() - started:.1f} s")
     return 0
 
@@ -64,11 +67,9 @@ def command_build(lab: Lab, options: argparse.Namespace) -> int:
 def command_down(lab: Lab, options: argparse.Namespace) -> int:
     """Remove the lab, and the images when asked."""
     use(lab)
-    left = []
-    containers.tear_down_containers(lab)
-    if options.images:
-        left = image.remove_all()
-    containers.remove_state(lab.state)
+    with locked(lab.lock):
+        containers.tear_down(lab)
+        left = image.remove_all() if options.images else []
     for name in left:
         print(f"lab: {name} is kept, another container uses it")
     print(f"lab: {lab.name} is gone")
@@ -114,8 +115,9 @@ def command_exec(lab: Lab, options: argparse.Namespace) -> int:
 def command_seed(lab: Lab, options: argparse.Namespace) -> int:
     """Put more data into a database host."""
     use(lab)
-    argv = ["podman", "exec", lab.container(lab.host(options.host)), "/opt/shop/seed/shop_seed.py"]
-    argv += ["--mib", str(options.mib), *options.extra]
+    argv = ["podman", "exec", lab.container(lab.host(options.host)), "/usr/bin/python3", "/opt/shop/seed/shop_seed.py"]
+    argv += ["--mib", str(options.mib), "--change", str(options.change)]
+    argv += [flag for flag in ("--scattered", "--no-binlog") if getattr(options, flag[2:].replace("-", "_"))]
     os.execvp(argv[0], argv)
 
 
@@ -124,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, epilog="BACKSTAY_LAB and BACKSTAY_LAB_PORT choose the lab.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, function) -> argparse.ArgumentParser:
+    def add(name: str, function: Callable[[Lab, argparse.Namespace], int]) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=function.__doc__)
         one.set_defaults(function=function)
         return one
@@ -142,8 +144,10 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("command", nargs=argparse.REMAINDER)
     seed = add("seed", command_seed)
     seed.add_argument("host")
-    seed.add_argument("--mib", type=int, required=True, help="size of the data in MiB")
-    seed.add_argument("extra", nargs=argparse.REMAINDER, help="more options of lab/seed/shop_seed.py")
+    seed.add_argument("--mib", type=int, default=0, help="append this many MiB")
+    seed.add_argument("--change", type=float, default=0, metavar="PERCENT", help="rewrite this share of the rows")
+    seed.add_argument("--scattered", action="store_true", help="spread the changed rows over the table")
+    seed.add_argument("--no-binlog", action="store_true", help="faster, but a replay of logs cannot cross this point")
     return top
 
 

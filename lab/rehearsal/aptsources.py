@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBIAN_SUITES = frozenset(
@@ -27,7 +26,7 @@ class Source:
     uri: str
     suite: str
     components: tuple[str, ...]
-    keyring: Optional[str] = None
+    keyring: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Mirror:
     """Where Debian comes from on this machine; security is None when its sources name no such archive."""
 
     archive: str
-    security: Optional[str]
+    security: str | None
     keyring: str
 
 
@@ -79,7 +78,7 @@ def deb822_fields(paragraph: str) -> dict[str, str]:
     return fields
 
 
-def keyring_file(signed_by: Optional[str]) -> Optional[str]:
+def keyring_file(signed_by: str | None) -> str | None:
     """Signed-By may be a file, a fingerprint or a whole key; only a file can be handed on."""
     first = (signed_by or "").strip().split(",")[0].split("\n")[0].strip()
     return first if first.startswith("/") else None
@@ -95,7 +94,7 @@ def resolve_mirror_list(uri: str, root: Path = Path("/")) -> str:
     return addresses[0] if addresses else uri
 
 
-def choose_mirror(sources: list[Source], root: Path = Path("/")) -> Optional[Mirror]:
+def choose_mirror(sources: list[Source], root: Path = Path("/")) -> Mirror | None:
     """The first Debian archive among the sources and the security archive beside it; None without a Debian archive."""
     archive = security = keyring = None
     for source in sources:
@@ -131,8 +130,7 @@ def sources_for(mirror: Mirror, suite: str) -> str:
     if mirror.security and suite != "sid":
         wanted.append((mirror.security, f"{suite}-security"))
     return "\n".join(
-        f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {mirror.keyring}\n"
-        for uri, suites in wanted
+        f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {mirror.keyring}\n" for uri, suites in wanted
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from typing import Optional
+from pathlib import Path
 
 from rehearsal import access, fleet, image, volumes
 from rehearsal.fleet import LAB_SOURCES, Host, Lab
@@ -82,7 +82,7 @@ def ensure_host(lab: Lab, host: Host, built: image.Built, present: Mapping[str, 
 
 
 def inside(
-    lab: Lab, host: Host, command: list[str], *, stdin: Optional[str] = None, timeout: float = 60
+    lab: Lab, host: Host, command: list[str], *, stdin: str | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as root inside the host and return the finished process."""
     flags = ["--interactive"] if stdin is not None else []
@@ -150,8 +150,8 @@ def remove_container(name: str) -> None:
     must(["podman", "rm", "--force", "--time", "0", "--volumes", name])
 
 
-def tear_down_containers(lab: Lab) -> None:
-    """Remove containers, network and volumes of the lab, however much of it exists."""
+def tear_down(lab: Lab) -> None:
+    """Remove containers, network, volumes and state of the lab, however much of it exists."""
     in_parallel(remove_container, containers_of(lab))
     if network_exists(lab):
         must(["podman", "network", "rm", "--force", lab.name])
@@ -159,6 +159,7 @@ def tear_down_containers(lab: Lab) -> None:
     left = volumes.loop_devices_of(lab)
     if left:
         raise LabError(f"Loop devices are still in use: {', '.join(left)}.")
+    remove_state(lab.state)
 
 
 def remove_state(directory: Path) -> None:

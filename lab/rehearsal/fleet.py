@@ -68,6 +68,11 @@ class Lab:
         """This lab's own settings of podman."""
         return self.state / "containers.conf"
 
+    @property
+    def lock(self) -> Path:
+        """Taken by whoever makes or removes this lab."""
+        return self.state.with_name(f"{self.name}.lock")
+
     def container(self, host: Host) -> str:
         """Name of the host's container."""
         return f"{self.name}-{host.name}"
@@ -88,9 +93,16 @@ def parse_hosts(text: str) -> tuple[Host, ...]:
     """Read hosts.json; a port offset used twice or an unknown file system is an error."""
     hosts = []
     for name, entry in json.loads(text).items():
-        volumes = tuple(Volume(**volume) for volume in entry.pop("volumes", []))
-        lists = {field: tuple(entry.pop(field)) for field in ("groups", "profiles")}
-        hosts.append(Host(name=name, volumes=volumes, **lists, **entry))
+        hosts.append(
+            Host(
+                name=name,
+                groups=tuple(entry["groups"]),
+                port_offset=entry["port_offset"],
+                image=entry["image"],
+                profiles=tuple(entry["profiles"]),
+                volumes=tuple(Volume(**volume) for volume in entry.get("volumes", [])),
+            )
+        )
     offsets = [host.port_offset for host in hosts]
     if len(set(offsets)) != len(offsets):
         raise LabError("hosts.json gives the same port_offset to two hosts.")

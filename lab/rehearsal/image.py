@@ -11,7 +11,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from rehearsal import aptsources
 from rehearsal.fleet import LAB_SOURCES
@@ -26,7 +25,7 @@ BUILD_SECONDS = 900
 class Apt:
     """The machine's apt settings as files to mount into a build; mirror may be None."""
 
-    mirror: Optional[aptsources.Mirror]
+    mirror: aptsources.Mirror | None
     settings: str
     files: tuple[str, ...]
 
@@ -97,7 +96,7 @@ def apt_mounts(apt: Apt, suite: str, state: Path) -> list[str]:
     return [word for mount in mounts for word in ("--volume", mount)]
 
 
-def pull_base(suite: str) -> Optional[str]:
+def pull_base(suite: str) -> str | None:
     """Debian of that suite from a registry, None when none answers in time."""
     wanted = os.environ.get("BACKSTAY_LAB_BASE", f"debian:{suite}")
     try:

@@ -9,7 +9,6 @@ import resource
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from rehearsal.fleet import Lab
 from rehearsal.shell import LabError, must, run
@@ -72,7 +71,7 @@ def detect() -> Machine:
     )
 
 
-def choose_runtime(machine: Machine) -> Optional[str]:
+def choose_runtime(machine: Machine) -> str | None:
     """The runtime to use, None when no suitable one is installed: crun refuses hybrid cgroups."""
     suitable = machine.runtimes if machine.cgroups == "v2" else [r for r in machine.runtimes if r == "runc"]
     return next(iter(suitable), None)

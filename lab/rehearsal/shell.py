@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Optional
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 
 class LabError(Exception):
@@ -17,9 +20,9 @@ class LabError(Exception):
 def run(
     argv: Sequence[str],
     *,
-    stdin: Optional[str] = None,
+    stdin: str | None = None,
     timeout: float = 120,
-    env: Optional[dict[str, str]] = None,
+    env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program and return the finished process, whatever its exit status.
 
@@ -50,6 +53,23 @@ def must(argv: Sequence[str], **options: Any) -> str:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-4:]
         raise LabError(f"'{' '.join(argv[:6])}' failed with exit status {done.returncode}: {' | '.join(said)}")
     return done.stdout.strip()
+
+
+@contextmanager
+def locked(path: Path, seconds: float = 900) -> Iterator[None]:
+    """Hold the lock file while the block runs; another holder is waited for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+
+        def taken() -> bool:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        wait_until(taken, seconds, lambda: f"Another run has held {path} for {seconds:.0f} s.")
+        yield
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:

@@ -133,8 +133,7 @@ class Checker:
             f"SELECT COUNT(*), CAST(COALESCE(SUM({model.ARCHIVE_CHECKSUM}), 0) AS INT) FROM shop_archive.order_lines"
         )
         (wanted_rows, wanted_total), *_ = self.rows(
-            "SELECT CAST(COALESCE(SUM(row_count), 0) AS INT), CAST(COALESCE(SUM(crc_sum), 0) AS INT)"
-            " FROM shop_archive.seeded"
+            "SELECT CAST(COALESCE(SUM(row_count), 0) AS INT), CAST(COALESCE(SUM(crc_sum), 0) AS INT) FROM shop_archive.seeded"
         )
         self.facts["archive_rows"] = rows
         self.expect("archive rows and checksum", [rows, total], [wanted_rows, wanted_total])
@@ -173,7 +172,11 @@ def main() -> int:
     parser.add_argument("--user", default="root")
     parser.add_argument("--database", default="shop")
     parser.add_argument(
-        "--at-id", type=parse_mark, action="append", default=[], metavar="ID[:HASH]",
+        "--at-id",
+        type=parse_mark,
+        action="append",
+        default=[],
+        metavar="ID[:HASH]",
         help="tell the hash of this ledger row; with a hash, fail unless it is this one",
     )
     parser.add_argument("--archive", action="store_true", help="check the seeded bulk data too")
