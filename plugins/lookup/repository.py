@@ -53,6 +53,7 @@ _raw:
     user_password: {description: Password of the user on the offsite server. Secret., type: str}
     ca_pem: {description: Certificate authority to trust; null means the system's., type: str}
     environment: {description: Environment variables restic needs. Secret., type: dict}
+    files: {description: Contents of the access files by file name. Secret., type: dict}
     missing: {description: Names of what is missing; only with O(allow_missing)., type: list, elements: str}
 """
 

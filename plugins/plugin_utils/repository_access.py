@@ -47,9 +47,7 @@ def uses_server(variables: Mapping[str, Any], server: str) -> bool:
 def server_names(server: str, hostvars: Mapping[str, Any], hosts: Iterable[str], more: Iterable[str]) -> list[str]:
     """Return the names and addresses under which ``hosts`` reach ``server``, its inventory name first."""
     used = [
-        str(hostvars[host].get("backstay_offsite_url_host") or server)
-        for host in hosts
-        if uses_server(hostvars[host], server)
+        str(hostvars[host].get("backstay_offsite_url_host") or server) for host in hosts if uses_server(hostvars[host], server)
     ]
     return list(dict.fromkeys([server, *used, *more]))
 
@@ -72,7 +70,7 @@ class AccessBuilder:
         user = None if given else offsite_user(self._host)
         user_password = None if given else self._secret("backstay_offsite_user_password", "offsite-user-password")
         plain = given or self._server_url(user or "")
-        return {
+        access = {
             "name": self._host,
             "directory": str(repository_directory(self._host)),
             "user": user,
@@ -84,6 +82,7 @@ class AccessBuilder:
             "environment": self._environment(),
             "missing": self._missing,
         }
+        return dict(access, files=access_files(access))
 
     def user_password(self) -> str | None:
         """Return only the password of the host's user on the offsite server (None: missing, and that is allowed)."""
@@ -105,7 +104,8 @@ class AccessBuilder:
         server = self._variables.get("backstay_offsite")
         if not server:
             raise BadInput(
-                f"{self._host} has no offsite server", "set backstay_offsite or backstay_repository_url in the inventory"
+                f"{self._host} has no offsite server",
+                "set backstay_offsite or backstay_repository_url in the inventory",
             )
         name = str(self._variables.get("backstay_offsite_url_host") or server)
         port = int(self._variables.get("backstay_offsite_port") or DEFAULT_PORT)
@@ -134,6 +134,13 @@ class AccessBuilder:
                     "names are letters, digits and underscores; values are single lines",
                 )
         return environment
+
+
+def access_files(access: Mapping[str, Any]) -> dict[str, str]:
+    """Return the contents of the access files by file name, as a worker reads them (``worker.job.open_access``)."""
+    lines = "".join(f"{name}={value}\n" for name, value in (access["environment"] or {}).items())
+    files = {"url": access["url"], "password": access["password"], "ca.pem": access["ca_pem"], "environment": lines}
+    return {name: content for name, content in files.items() if content}
 
 
 def _with_credentials(url: str, user: str, password: str) -> str:

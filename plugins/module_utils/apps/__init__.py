@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of servers. One package or module here for each app, all with the same names:
+
+``preflight(options, action) -> {"checks": [...], "facts": {...}}``
+    Look, change nothing. A check is ``{name, status: ok|warning|failed, detail, hint}``; facts are plain data for the role.
+``seal(job) -> {"position", "checks", "tools", "facts"[, "parent", "chain"]}``
+    After capture: what the receipt says. ``position`` is ``{not_before, not_after, exact}`` in the engine's own terms.
+``consumes(kind) -> bool``
+    Whether a capture of that kind takes something that its source then no longer offers (see salvage).
+``CALLS``
+    Functions ``(job, arguments)`` that steps of type ``app`` may name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from types import ModuleType
+
+from ..errors import BadInput
+
+EXPORTS = ("preflight", "seal", "consumes", "CALLS")
+
+
+def load_app(name: str) -> ModuleType:
+    """Return the module of app ``name``. Raise BadInput when there is none."""
+    if not re.match(r"^[a-z][a-z0-9_]*$", name):
+        raise BadInput(f"'{name}' is not the name of an app")
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise BadInput(f"there is no app '{name}'", "see docs/systems/ for the apps") from None

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The functions that steps of app_mysql may call: prepare, side instance, check."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
+
+from ...errors import ApplicationDown, BackstayError, CommandFailed, IntegrityError
+from ...files import write_atomic
+from ...process import kill_group, last_line, require, run, spawn
+from .client import connection_argv, object_counts, query
+from .physical import prepare
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+
+def check(job: Job, arguments: Dict[str, Any]) -> None:
+    """Prove a restored server: it answers, its tables pass the engine's own check, nothing is missing.
+
+    ``arguments``: socket, defaults_extra_file, thoroughness (``quick`` or ``full``), timeout (s to wait for its first answer).
+    Raise IntegrityError naming what fails.
+    """
+    from ...worker.land import planned
+
+    options = {"socket": arguments.get("socket"), "defaults_extra_file": arguments.get("defaults_extra_file")}
+    await_server(options, float(arguments.get("timeout", 300)))
+    argv = ["mariadb-check", *connection_argv(options), "--all-databases", "--check"]
+    argv += ["--quick"] if arguments.get("thoroughness", "quick") == "quick" else ["--extended"]
+    done = run(argv)
+    if done.status != 0:
+        raise IntegrityError(f"mariadb-check failed: {last_line(done.stderr or done.stdout)}")
+    bad = check_problems(done.stdout)
+    if bad:
+        raise IntegrityError(f"{len(bad)} tables fail their check: " + "; ".join(bad[:5]))
+    facts = planned(job.specification)["receipts"][-1]["facts"]
+    counts = object_counts(options)
+    wrong = count_problems(facts["counts_before"], facts["counts_after"], counts)
+    if wrong:
+        raise IntegrityError("the restored server differs from the one backed up: " + "; ".join(wrong))
+    job.seen["checks"].append({"name": "mariadb-check", "status": "ok", "detail": arguments.get("thoroughness", "quick")})
+    job.seen["checks"].append(
+        {"name": "object counts", "status": "ok", "detail": ", ".join(f"{counts[k]} {k}" for k in sorted(counts))}
+    )
+
+
+def check_problems(output: str) -> List[str]:
+    """Return the tables for which mariadb-check printed anything but OK or a note."""
+    bad, table = [], ""
+    for line in output.splitlines():
+        text = line.strip()
+        kind = text.split(":", 1)[0].strip().lower()
+        if kind in ("note", "info", "status", "warning"):
+            continue
+        if kind == "error":
+            bad.append(f"{table}: {text}")
+        elif text.endswith(" OK") or not text:
+            continue
+        else:
+            table = text.split()[0]
+            if "corrupt" in text.lower():
+                bad.append(text)
+    return bad
+
+
+def count_problems(before: Dict[str, int], after: Dict[str, int], found: Dict[str, int]) -> List[str]:
+    """Return a sentence for each kind of object of which the restored server has fewer or more than the backed-up one.
+
+    The source was counted before and after its capture; a count that changed meanwhile may lie anywhere between.
+    """
+    wrong = []
+    for name in sorted(before):
+        low, high = sorted((before[name], after[name]))
+        if not low <= found.get(name, 0) <= high:
+            expected = str(low) if low == high else f"{low} to {high}"
+            wrong.append(f"{found.get(name, 0)} {name} instead of {expected}")
+    return wrong
+
+
+def await_server(options: Dict[str, Any], timeout: float) -> None:
+    """Wait until the server answers. Raise ApplicationDown when it does not within ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            query(options, "SELECT 1")
+            return
+        except BackstayError as error:
+            if time.monotonic() > deadline:
+                raise ApplicationDown(f"the restored server does not answer: {error.message}") from error
+            time.sleep(0.2)
+
+
+def start_side(job: Job, arguments: Dict[str, Any]) -> None:
+    """Start a server of its own on a restored copy: socket only, no networking, no events, nothing of the host's own server.
+
+    ``arguments``: directory (holds ``data``), user, detached (true: stays up after the job, as a transient unit).
+    """
+    directory, user = Path(arguments["directory"]), arguments.get("user", "mysql")
+    if [path.name for path in directory.iterdir()] == ["data"]:
+        job.seen["made"].append(directory)  # nothing of anybody else's is in it, so it may be discarded as a whole
+    write_atomic(directory / "my.cnf", side_configuration(directory, user).encode())
+    shutil.chown(str(directory / "my.cnf"), user, user)
+    for folder, folders, names in os.walk(str(directory)):
+        for name in [*folders, *names]:
+            shutil.chown(os.path.join(folder, name), user, user)
+    shutil.chown(str(directory), user, user)
+    argv = ["mariadbd", f"--defaults-file={directory}/my.cnf"]
+    if arguments.get("detached"):
+        unit = "backstay-side-" + job.specification["run"]
+        done = run(["systemd-run", "--quiet", "--collect", "--unit", unit, "--", *argv], 60)
+        if done.status != 0:
+            raise CommandFailed(f"the side instance could not be started: {last_line(done.stderr)}")
+        job.failure_cleanups.append(lambda: _stop_unit(unit))
+        job.seen["facts"].update(socket=f"{directory}/server.sock", stop_command=f"sudo systemctl stop {unit}")
+        return
+    process = spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    job.cleanups.append(lambda: _end(process))
+    job.seen["side"] = process
+
+
+def stop_side(job: Job, arguments: Dict[str, Any]) -> None:
+    """Stop the side instance of this job."""
+    _end(job.seen.pop("side"))
+
+
+def _stop_unit(unit: str) -> None:
+    """Stop the transient unit of a side instance that did not pass its check."""
+    require(["systemctl", "stop", unit], 120)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a side instance: politely, then not. Its copy is thrown away, so nothing can be lost."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            kill_group(process)
+            process.wait()
+
+
+def side_configuration(directory: Path, user: str) -> str:
+    """Return the whole configuration of a side instance."""
+    lines = {
+        "datadir": f"{directory}/data",
+        "socket": f"{directory}/server.sock",
+        "pid-file": f"{directory}/server.pid",
+        "log-error": f"{directory}/error.log",
+        "user": user,
+        "event-scheduler": "DISABLED",
+        "innodb-buffer-pool-size": "256M",
+    }
+    body = "".join(f"{name} = {value}\n" for name, value in lines.items())
+    return f"[mariadbd]\n{body}skip-networking\nskip-log-bin\nskip-slave-start\n"
+
+
+CALLS: Dict[str, Callable[[Job, Dict[str, Any]], None]] = {
+    "check": check,
+    "prepare": prepare,
+    "start_side": start_side,
+    "stop_side": stop_side,
+}

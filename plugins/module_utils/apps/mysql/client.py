@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask a server through its own command-line client; options, never a password, on the command line."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from ...errors import CommandFailed
+from ...process import last_line, run
+
+Options = Dict[str, Any]
+
+OBJECT_COUNTS = """
+SELECT 'schemas', COUNT(*) FROM information_schema.schemata
+UNION ALL SELECT 'tables', COUNT(*) FROM information_schema.tables WHERE table_type IN ('BASE TABLE', 'SEQUENCE')
+UNION ALL SELECT 'views', COUNT(*) FROM information_schema.tables WHERE table_type = 'VIEW'
+UNION ALL SELECT 'routines', COUNT(*) FROM information_schema.routines
+UNION ALL SELECT 'triggers', COUNT(*) FROM information_schema.triggers
+UNION ALL SELECT 'events', COUNT(*) FROM information_schema.events
+"""
+
+
+def connection_argv(options: Options) -> List[str]:
+    """Return the options that reach the server. A defaults file must come first or the tools reject it (exit 7)."""
+    argv = []
+    if options.get("defaults_extra_file"):
+        argv.append(f"--defaults-extra-file={options['defaults_extra_file']}")
+    if options.get("socket"):
+        argv.append(f"--socket={options['socket']}")
+    return argv
+
+
+def query(options: Options, sql: str) -> List[List[str]]:
+    """Return the rows of ``sql``, every value as text. Raise CommandFailed with the client's last words."""
+    argv = ["mariadb", *connection_argv(options), "--batch", "--skip-column-names", "--connect-timeout=10", "-e", sql]
+    done = run(argv, timeout=120)
+    if done.status != 0:
+        raise CommandFailed(last_line(done.stderr))
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def variables(options: Options, names: List[str]) -> Dict[str, str]:
+    """Return the values of the server variables ``names``, empty text for one that this version does not have."""
+    listed = ", ".join(f"'{name}'" for name in names)
+    rows = query(options, f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({listed})")
+    found = {row[0]: row[1] if len(row) > 1 else "" for row in rows}
+    return {name: found.get(name, "") for name in names}
+
+
+def object_counts(options: Options) -> Dict[str, int]:
+    """Return how many schemas, tables, views, routines, triggers and events the server has."""
+    return {name: int(count) for name, count in query(options, OBJECT_COUNTS)}

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preflight of MariaDB servers: product, version, tool, privileges, places."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from ...errors import BackstayError
+from ...files import free_bytes, human, tree_bytes
+from ...process import run
+from ...yard import yard
+from .client import Options, object_counts, query, variables
+
+Check = Dict[str, str]
+
+OLDEST = (10, 6)
+# What mariadb-backup itself demands; it names the first missing one and exits 1 (measured on 10.11).
+# Each may be granted under any of its names; ALL PRIVILEGES grants them all.
+PRIVILEGES: Tuple[Tuple[str, ...], ...] = (
+    ("RELOAD",),
+    ("PROCESS",),
+    ("LOCK TABLES",),
+    ("BINLOG MONITOR", "REPLICATION CLIENT"),
+)
+_VARIABLES = [
+    "version",
+    "version_comment",
+    "datadir",
+    "log_bin",
+    "server_id",
+    "binlog_format",
+    "sync_binlog",
+    "innodb_flush_log_at_trx_commit",
+    "innodb_data_home_dir",
+    "innodb_log_group_home_dir",
+    "innodb_undo_directory",
+    "aria_log_dir_path",
+    "gtid_binlog_pos",
+    "socket",
+]
+_PLACES = ("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "aria_log_dir_path")
+
+
+def preflight(options: Options, action: str) -> Dict[str, Any]:
+    """Return checks and facts. A restore or verify works without a running server and looks at tool and places only."""
+    tool_check, tool = tool_version()
+    if action == "backup":
+        checks, facts = inspect_server(options, tool)
+    else:
+        checks, facts = inspect_target(options, tool)
+    facts.update(tool_version=tool, services=[options["service"]] if options.get("service") else [])
+    return {"checks": [tool_check, *checks], "facts": facts}
+
+
+def _check(name: str, status: str, detail: str, hint: str = "") -> Check:
+    return {"name": name, "status": status, "detail": detail, "hint": hint}
+
+
+def series(version: str) -> Tuple[int, ...]:
+    """Return the series of a version text: (11, 8) for '11.8.3-MariaDB-0+deb13u1'; empty when there is none."""
+    match = re.search(r"(\d+)\.(\d+)\.\d+", version)
+    return (int(match.group(1)), int(match.group(2))) if match else ()
+
+
+def tool_version() -> Tuple[Check, str]:
+    """Return the check of mariadb-backup and its version."""
+    try:
+        done = run(["mariadb-backup", "--version"], 30)
+    except BackstayError as error:
+        return _check("backup tool", "failed", error.message, "install the mariadb-backup package of the server's series"), ""
+    match = re.search(r"(\d+\.\d+\.\d+)\S*", done.stdout + done.stderr)
+    if not match:
+        return _check("backup tool", "failed", "mariadb-backup does not tell its version"), ""
+    return _check("backup tool", "ok", f"mariadb-backup {match.group(1)}"), match.group(1)
+
+
+def inspect_server(options: Options, tool: str) -> Tuple[List[Check], Dict[str, Any]]:
+    """Return checks and facts of the running server that is to be backed up."""
+    try:
+        values = variables(options, _VARIABLES)
+    except BackstayError as error:
+        return [_check("server", "failed", error.message, "is the server up, and the socket or defaults file right?")], {}
+    version = values["version"]
+    checks = [version_check(version, tool), places_check(values)]
+    if checks[0]["status"] == "failed":
+        return checks, {}
+    checks += [privileges_check(options), binary_log_check(values)]
+    if any(item["status"] == "failed" for item in checks):
+        return checks, {}
+    datadir = values["datadir"].rstrip("/")
+    facts = {
+        "product": "mariadb",
+        "version": version,
+        "datadir": datadir,
+        "socket": options.get("socket") or values["socket"],
+        "data_bytes": _data_bytes(Path(datadir)),
+        "counts": object_counts(options),
+        "server_id": values["server_id"],
+        "binary_log": values["log_bin"] == "ON",
+    }
+    return checks, facts
+
+
+def _data_bytes(datadir: Path) -> int:
+    """Return about how many bytes a physical backup has: the data directory without its binary logs."""
+    logs = sum(path.stat().st_size for path in datadir.glob("*bin.[0-9]*") if path.is_file())
+    return max(tree_bytes(datadir) - logs, 0)
+
+
+def version_check(version: str, tool: str) -> Check:
+    """Return the check of product and version of the server against ours and the tool's."""
+    if "MariaDB" not in version:
+        return _check("version", "failed", f"the server is {version}, not MariaDB", "only MariaDB is supported by this profile")
+    if series(version) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        return _check("version", "failed", f"MariaDB {version} is not supported", f"the oldest supported series is {oldest}")
+    if tool and series(version) != series(tool):
+        hint = "install the mariadb-backup package of the server's series"
+        return _check("version", "failed", f"mariadb-backup {tool} does not fit server {version}", hint)
+    return _check("version", "ok", version)
+
+
+def places_check(values: Dict[str, str]) -> Check:
+    """Return the check that all data lies below the data directory: a restore exchanges that directory as a whole."""
+    datadir = values["datadir"].rstrip("/")
+    outside = []
+    for name in _PLACES:
+        place = values.get(name, "")
+        inside = not place.startswith("/") or (place.rstrip("/") + "/").startswith(datadir + "/")
+        if place and not inside:
+            outside.append(f"{name}={place}")
+    if outside:
+        return _check(
+            "places", "failed", f"data lies outside {datadir}: {', '.join(outside)}", "move it into the data directory"
+        )
+    return _check("places", "ok", datadir)
+
+
+def missing_privileges(grants: List[str]) -> List[str]:
+    """Return which of PRIVILEGES no global grant (``ON *.*``) in ``grants`` gives."""
+    granted = set()
+    for grant in grants:
+        match = re.match(r"GRANT (.*) ON \*\.\* TO ", grant)
+        if match:
+            granted.update(part.strip().upper() for part in match.group(1).split(","))
+    if "ALL PRIVILEGES" in granted:
+        return []
+    return [names[0] for names in PRIVILEGES if not granted.intersection(names)]
+
+
+def privileges_check(options: Options) -> Check:
+    """Return the check that the backup account has every privilege; a missing one is named."""
+    try:
+        grants = [row[0] for row in query(options, "SHOW GRANTS")]
+    except BackstayError as error:
+        return _check("privileges", "failed", error.message)
+    missing = missing_privileges(grants)
+    if missing:
+        names = ", ".join(missing)
+        return _check("privileges", "failed", f"the backup account lacks {names} on *.*", f"GRANT {names} ON *.* TO it")
+    return _check("privileges", "ok", "complete")
+
+
+def binary_log_check(values: Dict[str, str]) -> Check:
+    """Return the check of the binary log: without it a set has no exact position and there is no point in time."""
+    if values["log_bin"] != "ON":
+        return _check("binary log", "warning", "off: sets have no exact position", "set log_bin and server_id")
+    if values["sync_binlog"] != "1" or values["innodb_flush_log_at_trx_commit"] != "1":
+        return _check(
+            "binary log",
+            "warning",
+            "a crash may lose its end",
+            "set sync_binlog=1 and innodb_flush_log_at_trx_commit=1",
+        )
+    return _check("binary log", "ok", f"on, server_id {values['server_id']}")
+
+
+def inspect_target(options: Options, tool: str) -> Tuple[List[Check], Dict[str, Any]]:
+    """Return checks and facts of the place where data is to be restored, whether a server runs there or not."""
+    datadir = options.get("datadir") or configured_datadir()
+    if not datadir:
+        return [_check("data directory", "failed", "cannot tell the data directory", "set app_mysql_datadir")], {}
+    checks = [source_check(options.get("source") or {}, tool)]
+    place = Path(options.get("restore_to") or datadir)
+    needed, free = int(options.get("needed_bytes") or 0), free_bytes(place)
+    if free < needed * 1.1:
+        detail = f"{human(needed)} are needed in {place}, {human(free)} are free"
+        checks.append(_check("space", "failed", detail, "make room, or restore elsewhere with backstay_restore_to"))
+    else:
+        checks.append(_check("space", "ok", f"{human(free)} free"))
+    datadir = datadir.rstrip("/")
+    socket = options.get("socket") or "/run/mysqld/mysqld.sock"
+    return checks, {"datadir": datadir, "socket": socket, "yard": str(yard(Path(datadir)))}
+
+
+def source_check(source: Dict[str, Any], tool: str) -> Check:
+    """Return the check that this host's tool fits the server that the set came from."""
+    version = str(source.get("version", ""))
+    if version and tool and series(version) != series(tool):
+        hint = "restore on a host with the same series of MariaDB"
+        return _check("version", "failed", f"the set is of server {version}, this host has mariadb-backup {tool}", hint)
+    return _check("version", "ok", version or "no set chosen yet")
+
+
+def configured_datadir() -> Optional[str]:
+    """Return the data directory of the host's own server configuration, asked from the server program itself."""
+    try:
+        done = run(["mariadbd", "--verbose", "--help"], 60)
+    except BackstayError:
+        return None
+    match = re.search(r"^datadir\s+(\S.*)$", done.stdout, re.MULTILINE)
+    return match.group(1).strip() if match else None

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small files that must survive a crash whole: written beside, synced, renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Optional
+
+
+def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
+    """Replace ``path`` by ``content`` with mode 0600; readers see the old or the new file, never a part.
+
+    ``durable`` also survives a power cut; progress files do without.
+    """
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, content)
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+    if durable:
+        sync_directory(path.parent)
+
+
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
+    """Replace ``path`` by ``value`` as JSON; see ``write_atomic``."""
+    write_atomic(path, json.dumps(value, sort_keys=True).encode("utf-8", "surrogateescape") + b"\n", durable)
+
+
+def read_json(path: Path) -> Optional[Any]:
+    """Return the JSON value in ``path``, None when there is no such file."""
+    try:
+        return json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+    except FileNotFoundError:
+        return None
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in ``path`` survive a power cut."""
+    descriptor = os.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def private_directory(path: Path) -> Path:
+    """Make ``path`` (and parents) for root only and return it."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def empty_directory(path: Path) -> Path:
+    """Make ``path`` exist, private and empty, and return it."""
+    if path.exists():
+        shutil.rmtree(str(path))
+    return private_directory(path)
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes that may still be written to the filesystem of ``path`` (or of its nearest existing parent)."""
+    while not path.exists():
+        path = path.parent
+    status = os.statvfs(str(path))
+    return status.f_bavail * status.f_frsize
+
+
+def tree_bytes(path: Path) -> int:
+    """Return the bytes that the files below ``path`` occupy on disk; files that vanish meanwhile do not count."""
+    total = 0
+    for folder, _folders, names in os.walk(str(path)):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total
+
+
+def human(count: float) -> str:
+    """Return ``count`` bytes for people: '1.3 GiB'."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

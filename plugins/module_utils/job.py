@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job specification: what a role declares and a worker executes.
+
+A role declares steps (see ``STEP_ARGUMENTS``); ``roles/run`` and the ``job`` action add identity, repository and limits.
+Everything is validated on the control node before a host is touched, and again by the worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from .errors import BadInput
+from .schema import problems
+
+SCHEMA_NAME = "backstay.job/1"
+ACTIONS = ("backup", "restore", "verify")
+KINDS = ("full", "differential", "incremental", "log")
+TRANSPORTS = ("stream", "stage")
+
+_TEXT = {"type": "string", "minLength": 1}
+_ARGV = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+_PATH = {"type": "string", "pattern": r"^/[^\x00]*$"}
+_PROOF = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "exit": {"type": "integer"},
+        "stdout_end": _TEXT,
+        "stderr_end": _TEXT,
+        "stderr_refuse": {"type": "array", "items": _TEXT},
+    },
+}
+
+
+def _arguments(required: List[str], **properties: Any) -> Dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
+
+
+# The typed steps of a procedure. One entry, one function of the same name in ``worker/steps.py``; a test compares them.
+STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    # Run a native command and require its proof.
+    "command": _arguments(["argv"], argv=_ARGV, proof=_PROOF, timeout={"type": "number", "minimum": 1}),
+    # Bring a service of the host into a state; a stop is undone by the release when the job dies.
+    "service": _arguments(
+        ["name", "state"],
+        name=_TEXT,
+        state={"type": "string", "enum": ["started", "stopped"]},
+        timeout={"type": "number", "minimum": 1},
+    ),
+    # Run the server's own tool and take its standard output as an artifact of the set.
+    "capture": _arguments(
+        ["artifact", "argv", "proof"],
+        artifact={"type": "string", "pattern": r"^[a-z][a-z0-9-]*$"},
+        argv=_ARGV,
+        proof=_PROOF,
+        estimate_bytes={"type": "integer", "minimum": 0},
+        consumes={"type": "boolean"},
+    ),
+    # Bring the artifacts of the planned sets back, hash-checked, through the tool that unpacks standard input.
+    "land": _arguments(
+        ["artifact", "kinds", "into", "unpack"],
+        artifact=_TEXT,
+        kinds={"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(KINDS)}},
+        into=_PATH,
+        unpack=_ARGV,
+    ),
+    # Exchange the content of a directory: live data aside, landed data in; undone by ``put-back``.
+    "swap": _arguments(
+        ["target", "landing"],
+        target=_PATH,
+        landing=_PATH,
+        leave_out={"type": "array", "items": _TEXT},
+        owner=_TEXT,
+        group=_TEXT,
+        keep_aside={"type": "boolean"},
+    ),
+    # Remove a directory that this job made (scratch, landing).
+    "discard": _arguments(["path"], path=_PATH),
+    # Call a function of module_utils/apps/<app> (its CALLS table) with plain data.
+    "app": _arguments(["call"], call=_TEXT, arguments={"type": "object"}),
+}
+
+JOB_SCHEMA: Dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [
+        "schema",
+        "run",
+        "action",
+        "app",
+        "host",
+        "source",
+        "resource",
+        "repository",
+        "steps",
+        "stall_timeout",
+    ],
+    "properties": {
+        "schema": {"type": "string", "enum": [SCHEMA_NAME]},
+        "run": {"type": "string", "pattern": r"^[0-9A-Za-z][0-9A-Za-z._-]{5,80}$"},
+        "action": {"type": "string", "enum": list(ACTIONS)},
+        "app": {"type": "string", "pattern": r"^[a-z][a-z0-9_]*$"},
+        "host": _TEXT,  # the protected host, by its inventory name
+        "source": _TEXT,  # whose sets: differs from host in a restore to another host
+        "kind": {"type": "string", "enum": list(KINDS)},
+        "set": {"type": "string", "pattern": r"^\d{8}T\d{6}Z-[0-9a-f]{6,}$"},
+        "transport": {"type": "string", "enum": list(TRANSPORTS)},
+        "resource": _TEXT,  # what no two jobs may touch at once, e.g. mysql:/var/lib/mysql
+        "repository": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["name"],
+            "properties": {
+                "name": _TEXT,
+                "directory": {"type": "string"},  # empty: the files come with the job's secrets
+                "stand_for": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        "stall_timeout": {"type": "number", "minimum": 1},
+        "plan": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "facts": {"type": "object"},
+        "steps": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name"],
+                "properties": dict({"name": _TEXT}, **STEP_ARGUMENTS),
+            },
+        },
+    },
+}
+
+
+def step_type(step: Dict[str, Any]) -> str:
+    """Return the type of a step: its one key beside ``name``. Raise BadInput when there is none or more than one."""
+    types = [key for key in step if key != "name"]
+    if len(types) != 1:
+        raise BadInput(
+            f"step '{step.get('name', '?')}' must have exactly one type, has: {', '.join(types) or 'none'}",
+            "types: " + ", ".join(sorted(STEP_ARGUMENTS)),
+        )
+    return types[0]
+
+
+def validate_job(specification: Dict[str, Any]) -> None:
+    """Raise BadInput with every problem of ``specification``; return nothing when it may run."""
+    found = list(problems(JOB_SCHEMA, specification, "job"))
+    if found:
+        raise BadInput("the job is not valid: " + "; ".join(found), "see docs/contract.md for the steps")
+    for step in specification["steps"]:
+        step_type(step)
+    needed = {"backup": ["set", "kind", "transport"], "restore": ["plan"], "verify": ["plan"]}[specification["action"]]
+    missing = [name for name in needed if name not in specification]
+    if missing:
+        raise BadInput(f"a {specification['action']} job needs {', '.join(missing)}")
+    if specification["action"] == "backup":
+        _require_unique_artifacts(specification["steps"])
+
+
+def _require_unique_artifacts(steps: List[Dict[str, Any]]) -> None:
+    names = [step["capture"]["artifact"] for step in steps if "capture" in step]
+    if not names:
+        raise BadInput("a backup job must capture something", "add a capture step")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadInput(f"two capture steps name the same artifact: {', '.join(twice)}")

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Native processes: a fixed environment, no shell, no orphan, the end of what they said kept."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+from typing import IO, Any, Callable, Dict, List, NamedTuple, Optional
+
+from .errors import CommandFailed
+from .redact import redact
+
+PIPE_BYTES = 1 << 20
+TAIL_BYTES = 16 << 10
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Finished(NamedTuple):
+    """How a process ended: its exit status (negative: signal), its standard output, the redacted end of its errors."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def environment(extra: Optional[Dict[str, str]] = None) -> Dict[str, str]:
+    """Return the environment of every child: fixed path, language and time zone, so output means one thing."""
+    fixed = {"PATH": _PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/root"}
+    return dict(fixed, **(extra or {}))
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies (PR_SET_PDEATHSIG); Linux only, no effect elsewhere."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def spawn(argv: List[str], extra_environment: Optional[Dict[str, str]] = None, **options: Any) -> subprocess.Popen[bytes]:
+    """Start ``argv`` in a process group of its own that dies with this process. Raise CommandFailed when it cannot."""
+    settings: Dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "env": environment(extra_environment),
+        "start_new_session": True,
+        "preexec_fn": die_with_parent,  # the worker starts processes from one thread at a time
+    }
+    settings.update(options)
+    try:
+        return subprocess.Popen(argv, **settings)
+    except OSError as error:
+        raise CommandFailed(f"cannot start {argv[0]}: {error.strerror}", "is the tool installed on this host?") from error
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and every descendant that stayed in its group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+class Tail:
+    """Keep the last bytes of a stream; read in a thread of its own so that the writer never blocks."""
+
+    def __init__(self, stream: IO[bytes], limit: int = TAIL_BYTES, copy_to: Optional[str] = None) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._kept = b""
+        self._copy = open(copy_to, "ab", buffering=0) if copy_to else None  # noqa: SIM115
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        descriptor = self._stream.fileno()
+        while True:
+            block = os.read(descriptor, 1 << 16)
+            if not block:
+                break
+            kept = self._kept + block
+            self._kept = kept[-self._limit :] if len(kept) > self._limit else kept
+            if self._copy:
+                self._copy.write(block)
+        if self._copy:
+            self._copy.close()
+
+    def peek(self) -> bytes:
+        """Return what is kept at this moment, without waiting."""
+        return self._kept
+
+    def text(self) -> str:
+        """Wait for the end of the stream and return what was kept."""
+        self._thread.join()
+        return self._kept.decode("utf-8", "replace")
+
+
+def run(
+    argv: List[str],
+    timeout: Optional[float] = None,
+    *,
+    extra_environment: Optional[Dict[str, str]] = None,
+    stdout_limit: int = 64 << 20,
+    feed: Optional[bytes] = None,
+    started: Optional[Callable[[subprocess.Popen[bytes]], None]] = None,
+) -> Finished:
+    """Run ``argv`` to its end and return how it ended; never raise for an exit status.
+
+    ``feed`` is given to standard input, ``started`` learns the process (so that a watchdog can end it). Raise
+    CommandFailed when it cannot be started or runs longer than ``timeout`` seconds (it is killed then).
+    """
+    process = spawn(
+        argv,
+        extra_environment,
+        stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    if started:
+        started(process)
+    assert process.stdout is not None and process.stderr is not None
+    out, err = Tail(process.stdout, stdout_limit), Tail(process.stderr)
+    if feed is not None:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(feed)
+            process.stdin.close()
+    try:
+        status = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        kill_group(process)
+        process.wait()
+        raise CommandFailed(f"{argv[0]} did not end within {timeout:g} s and was killed") from None
+    return Finished(status, out.text(), redact(err.text()))
+
+
+def require(argv: List[str], timeout: Optional[float] = None, **options: Any) -> str:
+    """Run ``argv`` and return its standard output. Raise CommandFailed with its last words unless it exits 0."""
+    done = run(argv, timeout, **options)
+    if done.status != 0:
+        raise CommandFailed(f"{argv[0]} {spell_status(done.status)}: {last_line(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def spell_status(status: int) -> str:
+    """Return how a process ended in words: 'ended with exit status 3' or 'was killed by SIGKILL'."""
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def last_line(text: str) -> str:
+    """Return the last line of ``text`` that says something, or a phrase that says it was silent."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything Backstay knows about restic: command lines, exit status, JSON output, tags.
+
+Sources: restic manual, "Scripting" (exit status, JSON) and "Backing up" (--stdin-from-command). An exit status that is not
+in the table is a failure, and on ``backup`` only 0 counts: 3 may leave a snapshot that misses files.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from .errors import (
+    BackstayError,
+    CaptureFailed,
+    RepositoryAbsent,
+    RepositoryError,
+    RepositoryLocked,
+    RepositoryPartial,
+    RepositoryPassword,
+)
+
+MINIMUM_VERSION = (0, 17)  # the first with --stdin-from-command and the exit status 10, 11, 12
+RECEIPT_PART = "receipt"
+DATA_PART = "data"
+
+_EXIT = {
+    3: (RepositoryPartial, "some source data could not be read"),
+    10: (RepositoryAbsent, "there is no repository"),
+    11: (RepositoryLocked, "the repository is locked by somebody else"),
+    12: (RepositoryPassword, "the repository password is wrong"),
+    130: (RepositoryError, "restic was interrupted"),
+}
+
+
+class Access(NamedTuple):
+    """Where the files lie that give access to a repository; see roles/repository."""
+
+    program: str
+    url_file: str
+    password_file: str
+    ca_file: Optional[str]
+    environment: Dict[str, str]
+    cache: str
+
+
+def base_argv(access: Access) -> List[str]:
+    """Return the beginning of every restic command line: files instead of secrets, JSON, bounded lock wait."""
+    argv = [access.program, "--repository-file", access.url_file, "--password-file", access.password_file]
+    if access.ca_file:
+        argv += ["--cacert", access.ca_file]
+    return [*argv, "--cache-dir", access.cache, "--cleanup-cache", "--retry-lock", "2m", "--json"]
+
+
+def backup_command_argv(access: Access, host: str, tags: Dict[str, str], path: str, command: List[str]) -> List[str]:
+    """Return the argv that stores the standard output of ``command`` as ``path``; the snapshot needs its exit 0."""
+    return [
+        *base_argv(access), "backup", "--host", host, *tag_argv(tags), "--stdin-filename", path,
+        "--stdin-from-command", "--", *command,
+    ]  # fmt: skip
+
+
+def backup_paths_argv(access: Access, host: str, tags: Dict[str, str], paths: List[str]) -> List[str]:
+    """Return the argv that stores ``paths``."""
+    return [*base_argv(access), "backup", "--host", host, *tag_argv(tags), "--", *paths]
+
+
+def snapshots_argv(access: Access, host: str, tags: Optional[Dict[str, str]] = None) -> List[str]:
+    """Return the argv that lists the snapshots of ``host`` that have all ``tags``."""
+    wanted = ["--tag", ",".join(f"{key}={value}" for key, value in tags.items())] if tags else []
+    return [*base_argv(access), "snapshots", "--host", host, *wanted]
+
+
+def dump_argv(access: Access, snapshot: str, path: str) -> List[str]:
+    """Return the argv that writes the file ``path`` of ``snapshot`` to standard output."""
+    return [*base_argv(access), "dump", snapshot, path]
+
+
+def tag_argv(tags: Dict[str, str]) -> List[str]:
+    """Return ``--tag key=value`` for every tag. Raise ValueError for a comma, which restic would split at."""
+    argv = []
+    for key, value in tags.items():
+        if "," in key + value:
+            raise ValueError(f"the tag {key}={value} holds a comma")
+        argv += ["--tag", f"{key}={value}"]
+    return argv
+
+
+def read_tags(snapshot: Dict[str, Any]) -> Dict[str, str]:
+    """Return the ``key=value`` tags of a listed snapshot."""
+    return dict(tag.split("=", 1) for tag in snapshot.get("tags") or [] if "=" in tag)
+
+
+def error_for(status: int, stderr: str) -> BackstayError:
+    """Return the error that exit ``status`` means, with restic's own last sentence (secrets are redacted by callers)."""
+    kind, meaning = _EXIT.get(status, (RepositoryError, f"restic ended with exit status {status}"))
+    said = last_message(stderr)
+    return kind(f"{meaning}{': ' + said if said else ''}", _HINTS.get(status, ""))
+
+
+_HINTS = {
+    3: "nothing of this run is offered for restore; mend the source and run again",
+    10: "run playbooks/offsite.yml",
+    11: "a maintenance run may be under way on the keeper; try again later",
+    12: "the password file on this host differs from the one the repository was made with",
+}
+
+
+def last_message(stderr: str) -> str:
+    """Return the last meaningful sentence restic printed, from its JSON error objects or plain text."""
+    said = ""
+    for line in stderr.splitlines():
+        text = line.strip()
+        if text.startswith("{"):
+            try:
+                item = json.loads(text)
+            except ValueError:
+                item = {}
+            error = item.get("error")
+            text = item.get("message") if isinstance(item.get("message"), str) else ""
+            if isinstance(error, dict):
+                text = error.get("message", "")
+        if text and not text.startswith("Is there a repository"):
+            said = text
+    return " ".join(said.split())
+
+
+def summary_of(stdout: str) -> Dict[str, Any]:
+    """Return the summary of a ``backup --json``. Raise CaptureFailed when there is none: then nothing was saved."""
+    for line in reversed(stdout.splitlines()):
+        if line.startswith("{") and '"summary"' in line:
+            item: Dict[str, Any] = json.loads(line)
+            if item.get("message_type") == "summary" and item.get("snapshot_id"):
+                return item
+    raise CaptureFailed("restic ended without naming a snapshot")
+
+
+def parse_version(text: str) -> tuple:
+    """Return the version in ``restic version`` output as numbers, ``(0, 18, 0)``; empty when there is none."""
+    words = text.split()
+    if len(words) < 2 or words[0] != "restic":
+        return ()
+    return tuple(int(part) for part in words[1].split("-")[0].split(".") if part.isdigit())
+
+
+def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Return a summary for every receipt snapshot in a listing, oldest first, each set once.
+
+    Given the decoded ``snapshots --json``. A snapshot counts when it is tagged as a receipt, names everything a summary
+    needs and holds exactly the one file of the promised size; all else in the repository is never offered.
+    """
+    found: Dict[str, Dict[str, Any]] = {}
+    for snapshot in snapshots:
+        tags = read_tags(snapshot)
+        needed = ("set", "app", "kind", "at", "receipt", "size", "parent")
+        if tags.get("part") != RECEIPT_PART or any(name not in tags for name in needed):
+            continue
+        summary = snapshot.get("summary") or {}
+        if summary.get("total_files_processed") != 1 or str(summary.get("total_bytes_processed")) != tags["size"]:
+            continue
+        found[tags["set"]] = {
+            "set": tags["set"],
+            "host": snapshot.get("hostname"),
+            "app": tags["app"],
+            "kind": tags["kind"],
+            "parent": tags["parent"] or None,
+            "consistent_at": tags["at"],
+            "receipt_sha256": tags["receipt"],
+            "snapshot": snapshot["id"],
+            "path": snapshot["paths"][0],
+            "stored": int(tags.get("bytes", 0)),
+        }
+    return sorted(found.values(), key=lambda item: (item["consistent_at"], item["set"]))

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The folder of one job: the files through which a job, its release and its watchers talk.
+
+==================  =====================================================================================
+spec.json           the specification, validated
+alive               locked by whoever works on the job; a free lock means that nobody does
+state.json          what the operator sees: ``{seq, step, bytes, total, rate, done}``
+events.jsonl        the ordered events, one JSON object a line (G-1)
+undo.json           what the release must undo, written before it is done
+swap.json           how far a directory exchange is (``begun``, ``done``, ``put back``)
+result.json         the end; its existence ends the job
+secrets/            access files that came with the job; removed when it ends
+==================  =====================================================================================
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from .. import layout
+from ..errors import Busy
+from ..files import private_directory, read_json, write_atomic, write_json
+from ..moment import format_moment, now
+
+KEPT_FOLDERS = 20  # collected jobs kept for each host and app, for the operator who asks what happened
+
+
+class JobFolder:
+    """One job's folder on the worker."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, specification: Dict[str, Any], secrets: Dict[str, str]) -> JobFolder:
+        """Make the folder of a new job. ``secrets`` are the contents of access files by file name."""
+        folder = cls(layout.job(specification["run"]))
+        private_directory(folder.path)
+        write_secrets(folder.secrets, secrets)
+        write_json(folder.path / "spec.json", specification)
+        return folder
+
+    @property
+    def secrets(self) -> Path:
+        """Return the folder of access files that came with the job."""
+        return self.path / "secrets"
+
+    def specification(self) -> Dict[str, Any]:
+        """Return the job's specification."""
+        found = read_json(self.path / "spec.json")
+        if found is None:
+            raise FileNotFoundError(str(self.path / "spec.json"))
+        return dict(found)
+
+    def result(self) -> Optional[Dict[str, Any]]:
+        """Return how the job ended, None while it has not."""
+        return read_json(self.path / "result.json")
+
+    def finish(self, result: Dict[str, Any]) -> None:
+        """Write the result once (the first one stands) and remove secrets; the job is over."""
+        shutil.rmtree(str(self.secrets), ignore_errors=True)
+        if self.result() is None:
+            write_json(self.path / "result.json", result)
+
+    def event(self, name: str) -> Dict[str, str]:
+        """Append an event with its moment and return it; it is on disk before this returns."""
+        entry = {"at": format_moment(now()), "event": name}
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        return entry
+
+    def events(self) -> List[Dict[str, str]]:
+        """Return the events so far, oldest first; a line cut off by a crash does not count."""
+        try:
+            lines = (self.path / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def undo_entries(self) -> List[Dict[str, Any]]:
+        """Return what is still to be undone, oldest first."""
+        return list(read_json(self.path / "undo.json") or [])
+
+    def push_undo(self, entry: Dict[str, Any]) -> None:
+        """Remember ``entry`` durably *before* the thing that it undoes is done."""
+        write_json(self.path / "undo.json", [*self.undo_entries(), entry])
+
+    def drop_undo(self, entry: Dict[str, Any]) -> None:
+        """Forget ``entry``: it was undone."""
+        write_json(self.path / "undo.json", [item for item in self.undo_entries() if item != entry])
+
+
+def write_secrets(folder: Path, secrets: Dict[str, str]) -> None:
+    """Write access files (0600) into the private ``folder``; nothing is made when there are none."""
+    if not secrets:
+        return
+    private_directory(folder)
+    for name, content in secrets.items():
+        write_atomic(folder / name, content.encode())
+
+
+def all_folders() -> List[JobFolder]:
+    """Return every job folder on this worker, oldest first."""
+    if not layout.jobs().is_dir():
+        return []
+    paths = [path for path in layout.jobs().iterdir() if (path / "spec.json").exists()]
+    return [JobFolder(path) for path in sorted(paths, key=lambda path: (path / "spec.json").stat().st_mtime)]
+
+
+def prune_collected(host: str, app: str) -> None:
+    """Remove the oldest collected folders of a host's app beyond ``KEPT_FOLDERS``; one that holds a put-back stays."""
+    mine = [folder for folder in all_folders() if (folder.path / "collected").exists()]
+    mine = [folder for folder in mine if not (folder.path / "swap.json").exists()]
+    mine = [f for f in mine if (f.specification()["host"], f.specification()["app"]) == (host, app)]
+    for folder in mine[:-KEPT_FOLDERS]:
+        shutil.rmtree(str(folder.path))
+
+
+class Lock:
+    """An exclusive lock on a file, held for the life of the process or until ``release``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        private_directory(path.parent)
+        self._descriptor: Optional[int] = os.open(str(path), os.O_RDWR | os.O_CREAT, 0o600)
+
+    def take(self, holder: Dict[str, Any], wait: float = 0) -> bool:
+        """Take the lock within ``wait`` seconds and write who holds it; return whether that worked."""
+        assert self._descriptor is not None
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(0.05)
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def lock_holder(path: Path) -> Optional[Dict[str, Any]]:
+    """Return who holds the lock file ``path`` at this moment, None when it is free."""
+    if not path.exists():
+        return None
+    probe = os.open(str(path), os.O_RDWR)
+    try:
+        fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        content = os.pread(probe, 4096, 0)
+        return dict(json.loads(content)) if content else {"run": "unknown"}
+    finally:
+        os.close(probe)
+
+
+def lock_resource(specification: Dict[str, Any]) -> Lock:
+    """Take the lock of the job's resource. Raise Busy naming the run that holds it."""
+    path = layout.resource_lock(specification["resource"])
+    lock = Lock(path)
+    holder = {"run": specification["run"], "host": specification["host"], "action": specification["action"]}
+    if not lock.take(dict(holder, pid=os.getpid())):
+        other = lock_holder(path) or {"run": "unknown"}
+        raise Busy(
+            f"{specification['resource']} is in use by run {other['run']}"
+            f" ({other.get('action', 'job')} of {other.get('host', '?')})",
+            "wait for it, or attach to it with -e backstay_run=" + str(other["run"]),
+        )
+    return lock

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Landing: bring artifacts of planned sets back, hashing on the way, through the tool that unpacks them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List
+
+from .. import layout, restic
+from ..chain import plan_hash
+from ..errors import CommandFailed, IntegrityError, NoSpace
+from ..files import free_bytes, human, private_directory, read_json
+from ..process import Tail, kill_group, last_line, spawn, spell_status
+from .flow import FlowThread
+from .job import Job
+
+
+def planned(specification: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the plan that the job follows. Raise IntegrityError when it is not the one that was shown."""
+    kept = read_json(layout.plan(specification["plan"]))
+    if kept is None or plan_hash(kept) != specification["plan"]:
+        raise IntegrityError("the plan on this host is not the one that was shown", "plan again")
+    return dict(kept)
+
+
+def land(job: Job, arguments: Dict[str, Any]) -> None:
+    """Land the artifact of every planned set of the given kinds, oldest first.
+
+    ``into`` may hold ``{set}``, ``unpack`` may hold ``{into}``: the folder made for the artifact, in which the tool runs.
+    Raise IntegrityError when bytes or hash differ from the receipt; what landed then is removed.
+    """
+    wanted = [item for item in planned(job.specification)["receipts"] if item["kind"] in arguments["kinds"]]
+    artifacts = [(item, _artifact(item, arguments["artifact"])) for item in wanted]
+    total = sum(artifact["bytes"] for _item, artifact in artifacts)
+    _require_space(Path(arguments["into"].replace("{set}", "")), total)
+    for item, artifact in artifacts:
+        into = Path(arguments["into"].replace("{set}", item["set"]))
+        job.begin_step(f"land {item['kind']} set {item['set']}", artifact["bytes"])
+        if into.exists() and any(into.iterdir()):
+            raise CommandFailed(f"{into} is not empty; nothing is ever restored over other data", "remove it and try again")
+        private_directory(into)
+        job.seen.setdefault("made", []).append(into)
+        _land_one(job, artifact, into, [word.replace("{into}", str(into)) for word in arguments["unpack"]])
+
+
+def _artifact(item: Dict[str, Any], name: str) -> Dict[str, Any]:
+    for artifact in item["artifacts"]:
+        if artifact["name"] == name:
+            return dict(artifact)
+    raise IntegrityError(f"set {item['set']} has no artifact '{name}'")
+
+
+def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str]) -> None:
+    """Stream one artifact out of the repository into ``unpack``; every end of the pipe has to succeed."""
+    argv = restic.dump_argv(job.access, artifact["snapshot"], artifact["path"])
+    source = spawn(argv, job.access.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    sink = spawn(unpack, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=str(into))
+    assert source.stdout and source.stderr and sink.stdin and sink.stderr
+    source_errors, sink_errors = Tail(source.stderr), Tail(sink.stderr)
+    flow = FlowThread(source.stdout, sink.stdin)
+    try:
+        job.watch([source, sink], flow.count)
+        flow.join()
+    finally:
+        for process in (source, sink):
+            if process.poll() is None:
+                kill_group(process)
+                process.wait()
+    said = source_errors.text()
+    if source.returncode != 0 and not flow.reader_gone:
+        raise restic.error_for(source.returncode, said)
+    if sink.returncode != 0:
+        raise CommandFailed(f"{unpack[0]} {spell_status(sink.returncode)}: {last_line(sink_errors.text())}")
+    if flow.count() != artifact["bytes"] or flow.sha256() != artifact["sha256"]:
+        raise IntegrityError(
+            f"{flow.count()} bytes with SHA-256 {flow.sha256()} came back, the receipt promises {artifact['bytes']}"
+            f" with {artifact['sha256']}",
+            "this set is damaged; restore another one",
+        )
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    free = free_bytes(folder)
+    if free < needed * 1.02:
+        raise NoSpace(f"the restore needs about {human(needed)} in {folder}, {human(free)} are free", "nothing was changed")

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preflight: look before anything is touched. Every check has a name, a status and a hint; nothing is changed."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import re
+import socket
+import ssl
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+from urllib.parse import unquote, urlsplit
+
+from .. import restic
+from ..apps import load_app
+from ..errors import BackstayError, Refused
+from ..process import run
+from .job import find_restic, open_access
+
+Check = Dict[str, str]
+
+
+def check(name: str, status: str, detail: str, hint: str = "") -> Check:
+    """Return one check. ``status`` is ok, warning or failed."""
+    return {"name": name, "status": status, "detail": detail, "hint": hint}
+
+
+def inspect(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Return ``{checks, facts}`` for ``{app, action, options, directory}`` of the request."""
+    app = load_app(request["app"])
+    checks = [_restic_check()]
+    if request.get("directory"):
+        checks.append(_repository_check(Path(request["directory"])))
+    seen = app.preflight(request["options"], request["action"])
+    return {"checks": checks + seen["checks"], "facts": seen["facts"]}
+
+
+def _restic_check() -> Check:
+    try:
+        done = run([find_restic(), "version"], 30)
+    except BackstayError as error:
+        return check("restic", "failed", error.message, error.hint)
+    version = restic.parse_version(done.stdout)
+    if version < restic.MINIMUM_VERSION:
+        return check("restic", "failed", f"{done.stdout.strip() or 'no version'} is too old", "run playbooks/offsite.yml")
+    return check("restic", "ok", ".".join(map(str, version)))
+
+
+def _repository_check(directory: Path) -> Check:
+    """Return the check of the way to the repository, without restic: one HTTPS request instead of a key derivation."""
+    try:
+        access = open_access(directory)
+        require_offsite(access.url_file)
+        url = Path(access.url_file).read_text(encoding="utf-8").strip()
+        if url.startswith("rest:"):
+            return _ask_rest_server(url[len("rest:") :], access.ca_file)
+    except BackstayError as error:
+        return check("repository", "failed", error.message, error.hint)
+    return check("repository", "ok", "reached when the upload begins")
+
+
+def _ask_rest_server(url: str, ca_file: Optional[str]) -> Check:
+    parts = urlsplit(url)
+    place = f"{parts.scheme}://{parts.hostname}:{parts.port}"
+    try:
+        status = _head_config(parts, ca_file)
+    except ssl.SSLCertVerificationError as error:
+        return check(
+            "repository",
+            "failed",
+            f"the certificate of {place} is not trusted: {error.verify_message}",
+            "run playbooks/offsite.yml",
+        )
+    except OSError as error:
+        return check(
+            "repository",
+            "failed",
+            f"{place} cannot be reached: {error}",
+            "is the offsite server up, and the network open?",
+        )
+    answers = {
+        200: ("ok", f"{place} answers", ""),
+        401: ("failed", f"{place} refuses the user of this host", "run playbooks/offsite.yml"),
+        404: ("failed", f"there is no repository at {place}{parts.path}", "run playbooks/offsite.yml"),
+    }
+    return check(
+        "repository",
+        *answers.get(status, ("failed", f"{place} answers with HTTP {status}", "look at the offsite server")),
+    )
+
+
+def _head_config(parts: Any, ca_file: Optional[str]) -> int:
+    """Return the HTTP status of the repository's config file."""
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=ca_file)
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            parts.hostname, parts.port or 443, timeout=20, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=20)
+    user = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    headers = {"Authorization": "Basic " + base64.b64encode(user.encode()).decode()}
+    try:
+        connection.request("HEAD", parts.path.rstrip("/") + "/config", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def require_offsite(url_file: str) -> None:
+    """Raise Refused when the repository lies on this very host (G-5)."""
+    url = Path(url_file).read_text(encoding="utf-8").strip()
+    host = repository_host(url)
+    if host is None:
+        raise Refused("the repository is a directory of this host; a backup belongs offsite", "set backstay_offsite (G-5)")
+    local = [address for address in _addresses(host) if is_local_address(address)]
+    if local:
+        raise Refused(f"the repository host {host} is this host itself ({local[0]})", "set backstay_offsite (G-5)")
+
+
+def repository_host(url: str) -> Optional[str]:
+    """Return the host in a restic repository URL, None for a plain directory."""
+    match = re.match(r"^(rest|s3|swift|b2|azure|gs|sftp|rclone):(.*)$", url)
+    if not match:
+        return None
+    backend, rest = match.groups()
+    if backend in ("rest", "s3"):
+        return urlsplit(rest if "://" in rest else "https://" + rest).hostname or ""
+    if backend == "sftp":
+        return urlsplit(rest if rest.startswith("//") else "//" + rest.replace(":", "/", 1)).hostname or ""
+    return ""  # a cloud store by definition is elsewhere
+
+
+def _addresses(host: str) -> List[str]:
+    if not host:
+        return []
+    try:
+        return sorted({str(item[4][0]) for item in socket.getaddrinfo(host, None)})
+    except OSError:
+        return []  # the way to it is another check's business
+
+
+def is_local_address(address: str) -> bool:
+    """Return whether ``address`` belongs to this host: only then can a socket be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control node may ask a worker: one function a command, a JSON object in, a JSON object out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+from .. import layout, receipt, restic
+from ..chain import chains, confirm
+from ..chain import plan as choose
+from ..errors import BadInput, Busy, PreflightFailed
+from ..files import human, private_directory, write_json
+from ..job import validate_job
+from ..moment import now, parse_moment
+from ..process import run
+from . import launch, release
+from .folder import JobFolder, Lock, all_folders, prune_collected, write_secrets
+from .job import open_access
+from .preflight import inspect
+
+Request = Dict[str, Any]
+
+
+def preflight(request: Request) -> Dict[str, Any]:
+    """Look at host, repository and application; change nothing. Adds the folders that steps may use."""
+    seen = inspect(request)
+    failed = [item for item in seen["checks"] if item["status"] == "failed"]
+    if failed:
+        sentences = [f"{item['name']}: {item['detail']}{' - ' + item['hint'] if item['hint'] else ''}" for item in failed]
+        raise PreflightFailed(f"{len(failed)} of {len(seen['checks'])} checks failed: " + "; ".join(sentences))
+    work = layout.work(request["host"], request["app"])
+    return dict(seen, work=str(work), live=[f.path.name for f in _of(request) if launch.living(f.path.name)])
+
+
+def start(request: Request) -> Dict[str, Any]:
+    """Start the job ``specification``, or attach to it when it already runs. Return ``{state, folder, uncollected}``."""
+    specification = request["specification"]
+    validate_job(specification)
+    starting = Lock(layout.ROOT / "start.lock")  # a job that is just being launched must not look abandoned
+    if not starting.take({"run": specification["run"]}, wait=60):
+        raise Busy("another job is being started on this host and does not come to an end", "look at /var/lib/backstay/jobs")
+    try:
+        return _start(request, specification)
+    finally:
+        starting.release()
+
+
+def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
+    folder = JobFolder(layout.job(specification["run"]))
+    if (folder.path / "spec.json").exists():
+        return {"state": "attached", "folder": str(folder.path), "uncollected": []}
+    mine = _of(specification)
+    for other in mine:
+        if launch.living(other.path.name):
+            raise Busy(
+                f"run {other.path.name} is still at work for {specification['app']} on {specification['host']}",
+                f"wait for it, or attach to it with -e backstay_run={other.path.name}",
+            )
+    release.release_abandoned()
+    release.prune_plans()
+    uncollected = [found for found in (f.result() for f in mine if not (f.path / "collected").exists()) if found]
+    folder = JobFolder.create(specification, request.get("secrets") or {})
+    unit = launch.launch(folder)
+    return {"state": "started", "unit": unit, "folder": str(folder.path), "uncollected": uncollected}
+
+
+def collect(request: Request) -> Dict[str, Any]:
+    """Return the result of a job that ended and mark it (and ``acknowledged`` earlier ones) as collected.
+
+    A job whose worker died is released first, so the answer is always an end: ``{done, result}``.
+    """
+    folder = JobFolder(layout.job(request["run"]))
+    if not folder.path.is_dir():
+        raise BadInput(f"this host knows no run '{request['run']}'")
+    if folder.result() is None:
+        release.release(folder)
+    result = folder.result()
+    if result is None:
+        return {"done": False, "result": None}
+    for run_id in [request["run"], *request.get("acknowledged", [])]:
+        (layout.job(run_id) / "collected").touch()
+    prune_collected(result["host"], result["app"])
+    return {"done": True, "result": dict(result, events=folder.events()[-40:], folder=str(folder.path))}
+
+
+def sets(request: Request) -> Dict[str, Any]:
+    """Return ``{sets, lines}``: every restorable set of a host, oldest first, from one listing; and the same for people."""
+    with _access(request) as access:
+        listed = _listed(access, request["host"], request.get("app"))
+    whole = chains(listed)
+    lines = []
+    for item in listed:
+        base = f" after {item['parent']}" if item["parent"] else ""
+        note = "" if item["set"] in whole else "  NOT RESTORABLE: its chain is broken"
+        lines.append(
+            f"{item['app']}  {item['consistent_at']}  {item['kind']}  {human(item['stored'])}  {item['set']}{base}{note}"
+        )
+    return {"sets": listed, "lines": lines}
+
+
+def plan(request: Request) -> Dict[str, Any]:
+    """Choose the sets that reach ``moment`` (or ``set``, or the latest), keep the plan here, return its outline.
+
+    Two restic calls: the listing, and the receipt of the last set, which carries its whole chain.
+    """
+    moment = parse_moment(request["moment"]) if request.get("moment") else None
+    with _access(request) as access:
+        listed = _listed(access, request["host"], request["app"])
+        chosen = choose(listed, now(), moment, request.get("set") or None)
+        last = next(item for item in listed if item["set"] == chosen["sets"][-1])
+        receipts = confirm(chosen, _receipt(access, last))
+    private_directory(layout.ROOT / "plans")
+    if not request.get("check_mode"):
+        write_json(layout.plan(chosen["hash"]), dict(chosen, receipts=receipts))
+    return dict(
+        chosen,
+        bytes=_bytes(receipts),
+        kinds=[item["kind"] for item in receipts],
+        facts=receipts[0]["facts"],
+        app=request["app"],
+    )
+
+
+def _bytes(receipts: List[Dict[str, Any]]) -> int:
+    return sum(artifact["bytes"] for item in receipts for artifact in item["artifacts"])
+
+
+def _of(request: Request) -> List[JobFolder]:
+    """Return the job folders of the request's host and app."""
+    wanted = (request["host"], request["app"])
+    found = []
+    for folder in all_folders():
+        specification = folder.specification()
+        if (specification["host"], specification["app"]) == wanted:
+            found.append(folder)
+    return found
+
+
+@contextlib.contextmanager
+def _access(request: Request) -> Iterator[restic.Access]:
+    """Give access to a repository: the host's own files, or secrets that came with the request, gone afterwards."""
+    secrets: Optional[Dict[str, str]] = request.get("secrets")
+    if not secrets:
+        yield open_access(Path(request["directory"]))
+        return
+    base = "/run" if os.access("/run", os.W_OK) else None
+    folder = tempfile.mkdtemp(prefix="backstay-", dir=base)
+    try:
+        write_secrets(Path(folder), secrets)
+        yield open_access(Path(folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+def _listed(access: restic.Access, host: str, app: Optional[str]) -> List[Dict[str, Any]]:
+    argv = restic.snapshots_argv(access, host, {"part": restic.RECEIPT_PART})
+    done = run(argv, 300, extra_environment=access.environment)
+    if done.status != 0:
+        raise restic.error_for(done.status, done.stderr)
+    found = restic.committed_sets(json.loads(done.stdout))
+    return [item for item in found if app in (None, item["app"])]
+
+
+def _receipt(access: restic.Access, summary: Dict[str, Any]) -> Dict[str, Any]:
+    done = run(restic.dump_argv(access, summary["snapshot"], summary["path"]), 300, extra_environment=access.environment)
+    if done.status != 0:
+        raise restic.error_for(done.status, done.stderr)
+    return receipt.decode(done.stdout.encode(), summary["receipt_sha256"])
+
+
+COMMANDS: Dict[str, Callable[[Request], Dict[str, Any]]] = {
+    "collect": collect,
+    "plan": plan,
+    "preflight": preflight,
+    "sets": sets,
+    "start": start,
+}

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run one job to its end: lock, action, result. Whatever happens, the folder holds a result afterwards."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+from ..errors import BackstayError
+from ..job import validate_job
+from ..redact import redact
+from . import swap
+from .backup import run_backup
+from .folder import JobFolder, Lock, lock_resource
+from .job import Job
+from .land import planned
+from .release import failure, undo
+from .steps import perform
+
+
+def run_restore(job: Job) -> Dict[str, Any]:
+    """Follow the plan through the declared steps; see ``land`` and ``swap``. Also serves ``verify``."""
+    specification = job.specification
+    plan = planned(specification)
+    job.folder.event(f"start {specification['action']}")
+    for step in specification["steps"]:
+        perform(job, step)
+    job.folder.event(f"end {specification['action']}")
+    if job.seen.get("aside") and not job.seen["keep_aside"]:
+        swap.forget_aside(job.folder.path)
+    result = {
+        "set": plan["sets"][-1],
+        "target": plan["target"],
+        "stop_at": plan["stop_at"],
+        "checks": job.seen["checks"],
+    }
+    result.update(facts=job.seen["facts"], outage_seconds=job.seen["outage_seconds"])
+    result.update(bytes=sum(artifact["bytes"] for item in plan["receipts"] for artifact in item["artifacts"]))
+    if job.seen.get("aside") and job.seen["keep_aside"]:
+        result["aside"] = job.seen["aside"]
+    return result
+
+
+RUNNERS: Dict[str, Callable[[Job], Dict[str, Any]]] = {
+    "backup": run_backup,
+    "restore": run_restore,
+    "verify": run_restore,
+}
+
+
+def run_job(path: Path) -> int:
+    """Run the job in folder ``path``; return 0 when it succeeded."""
+    folder = JobFolder(path)
+    alive = Lock(path / "alive")
+    if not alive.take({"run": path.name}) or folder.result() is not None:
+        return 3  # another process works, or has worked, on this job
+    job = Job(folder)
+    lock = None
+    try:
+        validate_job(job.specification)
+        lock = lock_resource(job.specification)
+        job.prepare_work()
+        job.begin_step("starting")
+        result = dict(_success(job), **RUNNERS[job.specification["action"]](job))
+        problems = undo(folder)
+        if problems:
+            result.update(status="failed", release_problems=problems)
+    except BackstayError as error:
+        result = _failed(job, error)
+    except Exception as error:
+        (path / "traceback.log").write_text(redact(traceback.format_exc()), encoding="utf-8")
+        unexpected = BackstayError(f"unexpected {type(error).__name__}: {error}", f"see {path}/traceback.log")
+        result = _failed(job, unexpected)
+    job.clear_work()
+    folder.finish(result)
+    job.end()
+    if lock:
+        lock.release()
+    return 0 if result["status"] == "ok" else 1
+
+
+def _success(job: Job) -> Dict[str, Any]:
+    specification = job.specification
+    return dict({key: specification[key] for key in ("run", "host", "source", "app", "action")}, status="ok")
+
+
+def _failed(job: Job, error: BackstayError) -> Dict[str, Any]:
+    """Release what the job holds, then return the result of its failure with secrets removed."""
+    job.clear_failure()
+    problems = [] if swap.exchanged(job.folder.path) else undo(job.folder)
+    _remove_landed(job)
+    error.message, error.hint = redact(error.message), redact(error.hint)
+    print(f"{error.code}: {error.message}", file=sys.stderr)
+    return failure(job.folder, error, problems)
+
+
+def _remove_landed(job: Job) -> None:
+    """Remove what this job landed, unless live data already lies aside for it."""
+    if not swap.exchanged(job.folder.path):
+        for path in job.seen.get("made", []):
+            swap.remove_tree(path)

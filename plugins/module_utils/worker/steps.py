@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps that a procedure may use: one function for every entry of ``job.STEP_ARGUMENTS``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+from ..apps import load_app
+from ..errors import BadInput, CommandFailed, Refused
+from ..job import step_type
+from ..process import run
+from . import services, swap
+from .capture import capture
+from .job import Job
+from .land import land
+from .meter import proof_problem
+
+
+def command(job: Job, arguments: Dict[str, Any]) -> None:
+    """Run a native command. Raise CommandFailed when it does not prove its success."""
+    argv = arguments["argv"]
+    done = run(argv, arguments.get("timeout"))
+    problem = proof_problem(arguments.get("proof", {}), done.status, done.stdout, done.stderr)
+    if problem:
+        raise CommandFailed(f"{argv[0]} {problem}")
+
+
+def service(job: Job, arguments: Dict[str, Any]) -> None:
+    """Bring a service into a state and confirm it. A stop is remembered before it is done, and its outage measured."""
+    name, limit = arguments["name"], float(arguments.get("timeout", 300))
+    undo = {"service": name}
+    if arguments["state"] == "stopped":
+        if services.is_active(name):
+            job.folder.push_undo(undo)
+            job.seen["stopped_at"] = time.monotonic()
+            services.stop(name, limit)
+        return
+    services.start(name, limit)
+    job.folder.drop_undo(undo)
+    if "stopped_at" in job.seen:
+        job.seen["outage_seconds"] += round(time.monotonic() - job.seen.pop("stopped_at"), 3)
+
+
+def discard(job: Job, arguments: Dict[str, Any]) -> None:
+    """Remove a directory that this job made. Raise Refused for any other."""
+    path = Path(arguments["path"])
+    if path not in job.seen.get("made", []) and job.work not in [path, *path.parents]:
+        raise Refused(f"{path} was not made by this job and is not removed")
+    swap.remove_tree(path)
+
+
+def exchange(job: Job, arguments: Dict[str, Any]) -> None:
+    """Put landed data in the place of live data, which moves aside; see ``swap``."""
+    job.seen["aside"] = str(swap.exchange(job.folder.path, job.specification["run"], arguments))
+    job.seen["keep_aside"] = arguments.get("keep_aside", True)
+
+
+def app(job: Job, arguments: Dict[str, Any]) -> None:
+    """Call a function of the app's own module with the job and plain data."""
+    calls = load_app(job.specification["app"]).CALLS
+    if arguments["call"] not in calls:
+        raise BadInput(f"{job.specification['app']} has no call '{arguments['call']}' (known: {', '.join(sorted(calls))})")
+    calls[arguments["call"]](job, arguments.get("arguments", {}))
+
+
+STEPS: Dict[str, Callable[[Job, Dict[str, Any]], None]] = {
+    "app": app,
+    "capture": capture,
+    "command": command,
+    "discard": discard,
+    "land": land,
+    "service": service,
+    "swap": exchange,
+}
+
+
+def perform(job: Job, step: Dict[str, Any]) -> None:
+    """Do one step of the job."""
+    name = step_type(step)
+    job.begin_step(step["name"], int(step[name].get("estimate_bytes", 0)))
+    job.folder.event(step["name"])
+    STEPS[name](job, step[name])

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exchange the content of a directory without copying and without destroying anything.
+
+Entries move by rename inside one filesystem: live ones into an *aside* folder, landed ones into their place. The directory
+itself stays, with its owner, mode and labels, so a mount point works like any other directory. ``swap.json`` in the job
+folder says how far the exchange is; ``put_back`` reverses it from any state, also after a crash in the middle.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from ..errors import BadInput, Refused
+from ..files import private_directory, read_json, sync_directory, write_json
+from ..yard import YARD, yard
+
+
+def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
+    """Move the content of ``target`` aside and that of ``landing`` in; return the aside folder.
+
+    ``arguments`` are those of the ``swap`` step. Names in ``leave_out`` (a tool's own notes) are not taken over. Raise
+    Refused when a rename could not be a rename (other filesystem) or there is nothing landed.
+    """
+    target, landing = Path(arguments["target"]), Path(arguments["landing"])
+    leave_out = set(arguments.get("leave_out", []))
+    entries = [name for name in _entries(landing) if name not in leave_out]
+    if not entries:
+        raise Refused(f"there is nothing in {landing} to put into {target}")
+    aside = private_directory(yard(target) / f"aside-{run}")
+    if not _same_filesystem(target, landing, aside):
+        raise Refused(f"{landing} and {target} lie on different filesystems", "restore into a directory of the same filesystem")
+    state = {"target": str(target), "landing": str(landing), "aside": str(aside), "state": "begun"}
+    state.update(moved_aside=_entries(target), moved_in=entries)
+    write_json(folder / "swap.json", state)
+    _move(state["moved_aside"], target, aside)
+    _own(landing, arguments.get("owner"), arguments.get("group"))
+    _move(entries, landing, target)
+    write_json(folder / "swap.json", dict(state, state="done"))
+    return aside
+
+
+def put_back(folder: Path) -> str:
+    """Reverse the exchange of a job and return one sentence about it. What came in goes back to the landing folder."""
+    state = read_json(folder / "swap.json")
+    if state is None:
+        raise BadInput(f"{folder.name} exchanged no data: there is nothing to put back")
+    if state["state"] == "put back":
+        return f"{state['target']} already holds its former content again"
+    if not Path(state["aside"]).is_dir():
+        raise Refused(f"the former content of {state['target']} was removed after a verified restore")
+    target, landing, aside = Path(state["target"]), Path(state["landing"]), Path(state["aside"])
+    private_directory(landing)
+    # What came in is what has left the landing folder: renames leave a name in exactly one place.
+    came_in = [name for name in state["moved_in"] if (target / name).exists() and not (landing / name).exists()]
+    _move(came_in, target, landing)
+    _move([name for name in state["moved_aside"] if (aside / name).exists()], aside, target)
+    write_json(folder / "swap.json", dict(state, state="put back"))
+    return f"{target} holds its former content again; the restored data lies in {landing}"
+
+
+def exchanged(folder: Path) -> Optional[Dict[str, Any]]:
+    """Return the state of the job's exchange when live data lies aside because of it, else None."""
+    state = read_json(folder / "swap.json")
+    return state if state and state["state"] in ("begun", "done") else None
+
+
+def forget_aside(folder: Path) -> None:
+    """Remove what was moved aside: only after the restore has verified, and only when asked to."""
+    state = read_json(folder / "swap.json")
+    if state and state["state"] == "done":
+        remove_tree(Path(state["aside"]))
+        write_json(folder / "swap.json", dict(state, state="verified"))
+
+
+def remove_tree(path: Path) -> None:
+    """Remove ``path`` and, when it is empty then, the yard that it lay in."""
+    if path.exists():
+        shutil.rmtree(str(path))
+    if path.parent.name.startswith(YARD) and path.parent.is_dir() and not any(path.parent.iterdir()):
+        path.parent.rmdir()
+
+
+def _entries(path: Path) -> List[str]:
+    return sorted(name for name in os.listdir(str(path)) if name != YARD)
+
+
+def _same_filesystem(*paths: Path) -> bool:
+    return len({path.stat().st_dev for path in paths}) == 1
+
+
+def _move(names: List[str], source: Path, target: Path) -> None:
+    for name in names:
+        (source / name).rename(target / name)
+    sync_directory(source)
+    sync_directory(target)
+
+
+def _own(root: Path, owner: Optional[str], group: Optional[str]) -> None:
+    """Give everything below ``root`` to ``owner`` and ``group``."""
+    if owner is None and group is None:
+        return
+    user = pwd.getpwnam(owner).pw_uid if owner else -1
+    team = grp.getgrnam(group).gr_gid if group else -1
+    for folder, folders, names in os.walk(str(root)):
+        for name in folders + names:
+            os.lchown(os.path.join(folder, name), user, team)

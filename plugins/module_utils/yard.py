@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The yard of a directory: where data lies that goes into it or came out of it, one rename away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+YARD = ".backstay"
+
+
+def yard(target: Path) -> Path:
+    """Return the folder, on the filesystem of ``target``'s content, where landed and moved-aside data may lie.
+
+    It is beside ``target``, or inside when ``target`` is a mount point. Landed trees lie two levels below a mount point,
+    where no server looks for its files.
+    """
+    if os.path.ismount(str(target)):
+        return target / YARD
+    return target.parent / f"{YARD}-{target.name}"
