@@ -157,7 +157,8 @@ def main() -> int:
     try:
         return options.function(fleet.load(), options)
     except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"lab: {line}", file=sys.stderr)
         return 1
 
 

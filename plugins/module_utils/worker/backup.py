@@ -89,7 +89,7 @@ def upload_and_commit(job: Job, draft: Dict[str, Any]) -> Dict[str, Any]:
     write_atomic(path, raw)
     tags = receipt_tags(sealed, raw)
     argv = restic.backup_command_argv(
-        job.access, sealed["host"], tags, f"/backstay/receipts/{sealed['set']}.json", ["cat", str(path)]
+        job.access, sealed["host"], tags, f"/receipt-{sealed['set']}.json", ["cat", str(path)]
     )
     committed = str(restic.summary_of(job.require_restic(argv, lambda: 0))["snapshot_id"])
     _read_back(job, sealed, committed)

@@ -55,7 +55,7 @@ def metered_count(job: Job, artifact: str) -> Callable[[], int]:
 
 def _stream(job: Job, name: str) -> Dict[str, Any]:
     specification = job.specification
-    path = f"/{specification['app']}/{name}"
+    path = f"/{specification['app']}-{name}"  # restic takes no directories in a name for standard input
     argv = restic.backup_command_argv(
         job.access, specification["source"], data_tags(specification), path, meter_argv(job, name)
     )
