@@ -70,6 +70,7 @@ def command_down(lab: Lab, options: argparse.Namespace) -> int:
     with locked(lab.lock):
         containers.tear_down(lab)
         left = image.remove_all() if options.images else []
+        containers.remove_state(lab.state)
     for name in left:
         print(f"lab: {name} is kept, another container uses it")
     print(f"lab: {lab.name} is gone")
@@ -156,6 +157,9 @@ def main() -> int:
     options = parser().parse_args()
     try:
         return options.function(fleet.load(), options)
+    except KeyboardInterrupt:
+        print("lab: interrupted; run the same command again, or 'lab.py down'", file=sys.stderr)
+        return 130
     except LabError as error:
         for line in str(error).splitlines():
             print(f"lab: {line}", file=sys.stderr)

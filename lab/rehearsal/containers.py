@@ -151,7 +151,7 @@ def remove_container(name: str) -> None:
 
 
 def tear_down(lab: Lab) -> None:
-    """Remove containers, network, volumes and state of the lab, however much of it exists."""
+    """Remove containers, network and volumes of the lab, however much of it exists."""
     in_parallel(remove_container, containers_of(lab))
     if network_exists(lab):
         must(["podman", "network", "rm", "--force", lab.name])
@@ -159,7 +159,6 @@ def tear_down(lab: Lab) -> None:
     left = volumes.loop_devices_of(lab)
     if left:
         raise LabError(f"Loop devices are still in use: {', '.join(left)}.")
-    remove_state(lab.state)
 
 
 def remove_state(directory: Path) -> None:
