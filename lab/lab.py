@@ -84,6 +84,15 @@ def command_wait(lab: Lab, options: argparse.Namespace) -> int:
     return 0
 
 
+def command_reset(lab: Lab, options: argparse.Namespace) -> int:
+    """Cut a host's power and switch it on again; returns when it is up."""
+    use(lab)
+    host = lab.host(options.host)
+    containers.reset(lab, host)
+    containers.wait_for(lab, host)
+    return 0
+
+
 def command_status(lab: Lab, options: argparse.Namespace) -> int:
     """Show every host; exit status 3 unless all run."""
     use(lab)
@@ -138,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
     add("down", command_down).add_argument("--images", action="store_true", help="remove the images too")
     add("build", command_build)
     add("wait", command_wait)
+    add("reset", command_reset).add_argument("host")
     add("status", command_status).add_argument("--json", action="store_true")
     for name, function in (("ssh", command_ssh), ("exec", command_exec)):
         one = add(name, function)

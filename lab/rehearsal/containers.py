@@ -110,7 +110,11 @@ def wait_for(lab: Lab, host: Host) -> None:
         state[0] = system_state(lab, host)
         return state[0] in settled
 
-    wait_until(booted, BOOT_SECONDS, lambda: f"{host.name}: systemd still says '{state[0]}' after {BOOT_SECONDS} s.")
+    def not_booted() -> str:
+        container = containers_of(lab).get(lab.container(host), {}).get("state", "absent")
+        return f"{host.name}: systemd says '{state[0]}' after {BOOT_SECONDS} s, its container is {container}."
+
+    wait_until(booted, BOOT_SECONDS, not_booted)
     if state[0] != "running":
         raise LabError(f"{host.name}: systemd says {state[0]}; failed units: {', '.join(failed_units(lab, host))}.")
     port = lab.ssh_port(host)
@@ -142,6 +146,14 @@ def bring_up(lab: Lab, images: Mapping[str, image.Built]) -> None:
 
     in_parallel(one, lab.hosts)
     access.write_known_hosts(lab)
+
+
+def reset(lab: Lab, host: Host) -> None:
+    """Cut the host's power and switch it on again: no process gets to finish anything."""
+    name = lab.container(host)
+    must(["podman", "kill", "--signal", "KILL", name])
+    must(["podman", "wait", "--condition", "stopped", name])
+    must(["podman", "start", name])
 
 
 def remove_container(name: str) -> None:
