@@ -41,7 +41,7 @@ def parse_moment(text: str) -> datetime:
     zone = "+00:00" if zone == "Z" else zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
     try:
         return datetime.fromisoformat(f"{day}T{clock}{zone}").astimezone(timezone.utc)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadInput(f"'{text}' is not a moment: {error}") from error
 
 
