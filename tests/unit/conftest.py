@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all unit tests share: a limit for hangs, a quick hypothesis profile, a sandboxed worker."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from unit.support.sandbox import Sandbox
+
+_HANG_SECONDS = 45
+
+settings.register_profile(
+    "quick",
+    max_examples=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("quick")
+
+
+@pytest.fixture(autouse=True)
+def hang_limit() -> Iterator[None]:
+    """Fail a test that hangs instead of waiting for somebody to notice."""
+
+    def give_up(_signal: int, _frame: Any) -> None:
+        raise TimeoutError(f"the test did not end within {_HANG_SECONDS} s")
+
+    former = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, _HANG_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """Give a worker in a temporary directory; this process works in it, too."""
+    made = Sandbox(tmp_path / "sandbox")
+    made.use_in_process(monkeypatch)
+    yield made
+    made.forget_workers()
