@@ -15,7 +15,12 @@ from ansible_collections.backstay.fleet.plugins.module_utils.job import SCHEMA_N
 from ansible_collections.backstay.fleet.plugins.module_utils.moment import now, set_id
 from ansible_collections.backstay.fleet.plugins.module_utils.names import quote_name
 from ansible_collections.backstay.fleet.plugins.plugin_utils.job_watch import JobWatch, persist
-from ansible_collections.backstay.fleet.plugins.plugin_utils.worker_client import WorkerClient, WorkerFailed, failed
+from ansible_collections.backstay.fleet.plugins.plugin_utils.worker_client import (
+    WorkerClient,
+    WorkerFailed,
+    access_files_of,
+    failed,
+)
 
 _COPIED = ("action", "app", "host", "source", "repository")
 _OPTIONAL = ("kind", "transport", "plan")
@@ -49,7 +54,7 @@ class ActionModule(ActionBase):
     """Run one job from its start to its record."""
 
     _VALID_ARGS = frozenset(
-        (*_COPIED, *_OPTIONAL, "job", "facts", "secrets", "stall_timeout", "reconnect_timeout", "run", "records")
+        (*_COPIED, *_OPTIONAL, "job", "facts", "access_of", "stall_timeout", "reconnect_timeout", "run", "records")
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -61,15 +66,18 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 return {"changed": True, "steps": [f"{step_type(step)}: {step['name']}" for step in wanted["steps"]]}
             client = WorkerClient(self, task_vars or {}, check_mode=False)
-            return self._follow(client, wanted, arguments)
+            files = access_files_of(arguments.get("access_of"), task_vars or {})
+            return self._follow(client, wanted, arguments, files)
         except BackstayError as error:
             return failed({"changed": False}, error)
 
-    def _follow(self, client: WorkerClient, wanted: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    def _follow(
+        self, client: WorkerClient, wanted: dict[str, Any], arguments: dict[str, Any], files: dict[str, str]
+    ) -> dict[str, Any]:
         who = {key: wanted[key] for key in ("host", "app", "action", "run")}
         patience = float(arguments.get("reconnect_timeout", 900))
         request = {"specification": wanted}
-        reply = persist(self, lambda: client.ask("start", request, dict(arguments.get("secrets") or {})), who, patience)
+        reply = persist(self, lambda: client.ask("start", request, files), who, patience)
         earlier = [self._keep_earlier(arguments["records"], item) for item in reply["uncollected"]]
         polls = JobWatch(self, reply["folder"], who, patience).until_end()
         question = {"run": wanted["run"], "acknowledged": earlier}

@@ -37,7 +37,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
-
 from ansible_collections.backstay.fleet.plugins.plugin_utils.progress_lines import Board
 
 _SOCKET_VARIABLE = "BACKSTAY_PROGRESS_SOCKET"

@@ -56,13 +56,13 @@ options:
     type: str
   repository:
     description: C(name) and C(directory) of the repository's access files on the host; an empty C(directory) means that they
-      come as O(secrets).
+      come with O(access_of).
     type: dict
     required: true
-  secrets:
-    description: Contents of access files, by file name; on the host only while the job runs.
-    type: dict
-    default: {}
+  access_of:
+    description: Inventory name of the host whose repository access the control node sends along. On the host it exists only while
+      the job runs, mode 0600.
+    type: str
   stall_timeout:
     description: Seconds without a single byte after which the job is ended.
     type: int

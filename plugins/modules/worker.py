@@ -25,8 +25,11 @@ options:
     description: The request, plain data without secrets.
     type: dict
     required: true
+  access_of:
+    description: Inventory name of the host whose repository access the control node sends along; used by the action plugin.
+    type: str
   secrets:
-    description: Contents of the access files of another host's repository, by file name (C(url), C(password), C(ca.pem),
+    description: Filled in by the action plugin. Contents of the access files of another host's repository, by file name (C(url), C(password), C(ca.pem),
       C(environment)). They exist on the host only while the request is answered or the job runs, mode 0600.
     type: dict
     default: {}
@@ -102,6 +105,7 @@ def main():
         argument_spec={
             "command": {"type": "str", "required": True, "choices": ["preflight", "plan", "sets", "start", "collect"]},
             "request": {"type": "dict", "required": True},
+            "access_of": {"type": "str"},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
             "version": {"type": "str"},
             "archive": {"type": "path"},

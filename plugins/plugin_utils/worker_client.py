@@ -9,8 +9,9 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, BadInput
 from ansible_collections.backstay.fleet.plugins.plugin_utils import worker_archive
+from ansible_collections.backstay.fleet.plugins.plugin_utils.repository_access import AccessBuilder
 
 
 class WorkerFailed(BackstayError):
@@ -63,6 +64,19 @@ class WorkerClient:
             return self._execute(dict(arguments, archive=remote, install=not self._check_mode))
         finally:
             action._remove_tmp_path(temporary)
+
+
+def access_files_of(host: str | None, task_vars: dict[str, Any]) -> dict[str, str]:
+    """Return the access files of ``host``'s repository, computed here so that they are in no task's arguments.
+
+    Empty without a ``host``: then the worker uses the files of its own host. Raise BackstayError when a secret is missing.
+    """
+    if not host:
+        return {}
+    if host not in task_vars["hostvars"]:
+        raise BadInput(f"the inventory has no host '{host}'", "check backstay_source")
+    files = AccessBuilder(host, task_vars["hostvars"][host], create=False, allow_missing=False).build()["files"]
+    return dict(files)
 
 
 def failed(result: dict[str, Any], error: BackstayError, **more: Any) -> dict[str, Any]:

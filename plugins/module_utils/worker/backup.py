@@ -88,9 +88,7 @@ def upload_and_commit(job: Job, draft: Dict[str, Any]) -> Dict[str, Any]:
     path = job.folder.path / f"receipt-{sealed['set']}.json"
     write_atomic(path, raw)
     tags = receipt_tags(sealed, raw)
-    argv = restic.backup_command_argv(
-        job.access, sealed["host"], tags, f"/receipt-{sealed['set']}.json", ["cat", str(path)]
-    )
+    argv = restic.backup_command_argv(job.access, sealed["host"], tags, f"/receipt-{sealed['set']}.json", ["cat", str(path)])
     committed = str(restic.summary_of(job.require_restic(argv, lambda: 0))["snapshot_id"])
     _read_back(job, sealed, committed)
     return sealed

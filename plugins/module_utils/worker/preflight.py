@@ -52,12 +52,17 @@ def _repository_check(directory: Path) -> Check:
     try:
         access = open_access(directory)
         require_offsite(access.url_file)
-        url = Path(access.url_file).read_text(encoding="utf-8").strip()
-        if url.startswith("rest:"):
-            return _ask_rest_server(url[len("rest:") :], access.ca_file)
     except BackstayError as error:
         return check("repository", "failed", error.message, error.hint)
-    return check("repository", "ok", "reached when the upload begins")
+    return reach(access)
+
+
+def reach(access: restic.Access) -> Check:
+    """Return the check that the repository answers; restic itself would try for a quarter of an hour to find out."""
+    url = Path(access.url_file).read_text(encoding="utf-8").strip()
+    if url.startswith("rest:"):
+        return _ask_rest_server(url[len("rest:") :], access.ca_file)
+    return check("repository", "ok", "reached when restic asks for it")
 
 
 def _ask_rest_server(url: str, ca_file: Optional[str]) -> Check:

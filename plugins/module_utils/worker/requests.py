@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 from .. import layout, receipt, restic
 from ..chain import chains, confirm
 from ..chain import plan as choose
-from ..errors import BadInput, Busy, PreflightFailed
+from ..errors import BadInput, Busy, PreflightFailed, RepositoryError
 from ..files import human, private_directory, write_json
 from ..job import validate_job
 from ..moment import now, parse_moment
@@ -22,7 +22,7 @@ from ..process import run
 from . import launch, release
 from .folder import JobFolder, Lock, all_folders, prune_collected, write_secrets
 from .job import open_access
-from .preflight import inspect
+from .preflight import inspect, reach
 
 Request = Dict[str, Any]
 
@@ -147,15 +147,23 @@ def _access(request: Request) -> Iterator[restic.Access]:
     """Give access to a repository: the host's own files, or secrets that came with the request, gone afterwards."""
     secrets: Optional[Dict[str, str]] = request.get("secrets")
     if not secrets:
-        yield open_access(Path(request["directory"]))
+        yield _reachable(open_access(Path(request["directory"])))
         return
     base = "/run" if os.access("/run", os.W_OK) else None
     folder = tempfile.mkdtemp(prefix="backstay-", dir=base)
     try:
         write_secrets(Path(folder), secrets)
-        yield open_access(Path(folder))
+        yield _reachable(open_access(Path(folder)))
     finally:
         shutil.rmtree(folder)
+
+
+def _reachable(access: restic.Access) -> restic.Access:
+    """Return ``access``. Raise RepositoryError when nothing answers there."""
+    found = reach(access)
+    if found["status"] == "failed":
+        raise RepositoryError(found["detail"], found["hint"])
+    return access
 
 
 def _listed(access: restic.Access, host: str, app: Optional[str]) -> List[Dict[str, Any]]:

@@ -75,7 +75,9 @@ def append(ledger: Path, entries: List[Dict[str, Any]]) -> None:
         sync_directory(ledger.parent)
 
 
-def look(repository: Path, ledger: Path, seen: Dict[str, Any], listed: Optional[float], clock: Any = time.time) -> Dict[str, Any]:
+def look(
+    repository: Path, ledger: Path, seen: Dict[str, Any], listed: Optional[float], clock: Any = time.time
+) -> Dict[str, Any]:
     """Record what is new in ``repository`` and return what to remember of it: ``{read, modified}``.
 
     ``seen`` is what was remembered last time, empty at first; ``listed`` is when all repositories were last listed, and this
