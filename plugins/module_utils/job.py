@@ -19,7 +19,7 @@ TRANSPORTS = ("stream", "stage")
 
 _TEXT = {"type": "string", "minLength": 1}
 _ARGV = {"type": "array", "minItems": 1, "items": {"type": "string"}}
-_PATH = {"type": "string", "pattern": r"^/[^\x00]*$"}
+_PATH = {"type": "string", "pattern": r"^/[^\x00]*\Z"}
 _PROOF = {
     "type": "object",
     "additionalProperties": False,
@@ -50,7 +50,7 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     # Run the server's own tool and take its standard output as an artifact of the set.
     "capture": _arguments(
         ["artifact", "argv", "proof"],
-        artifact={"type": "string", "pattern": r"^[a-z][a-z0-9-]*$"},
+        artifact={"type": "string", "pattern": r"^[a-z][a-z0-9-]*\Z"},
         argv=_ARGV,
         proof=_PROOF,
         estimate_bytes={"type": "integer", "minimum": 0},
@@ -97,13 +97,13 @@ JOB_SCHEMA: Dict[str, Any] = {
     ],
     "properties": {
         "schema": {"type": "string", "enum": [SCHEMA_NAME]},
-        "run": {"type": "string", "pattern": r"^[0-9A-Za-z][0-9A-Za-z._-]{5,80}$"},
+        "run": {"type": "string", "pattern": r"^[0-9A-Za-z][0-9A-Za-z._-]{5,80}\Z"},
         "action": {"type": "string", "enum": list(ACTIONS)},
-        "app": {"type": "string", "pattern": r"^[a-z][a-z0-9_]*$"},
+        "app": {"type": "string", "pattern": r"^[a-z][a-z0-9_]*\Z"},
         "host": _TEXT,  # the protected host, by its inventory name
         "source": _TEXT,  # whose sets: differs from host in a restore to another host
         "kind": {"type": "string", "enum": list(KINDS)},
-        "set": {"type": "string", "pattern": r"^\d{8}T\d{6}Z-[0-9a-f]{6,}$"},
+        "set": {"type": "string", "pattern": r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6,}\Z"},
         "transport": {"type": "string", "enum": list(TRANSPORTS)},
         "resource": _TEXT,  # what no two jobs may touch at once, e.g. mysql:/var/lib/mysql
         "repository": {
@@ -117,7 +117,7 @@ JOB_SCHEMA: Dict[str, Any] = {
             },
         },
         "stall_timeout": {"type": "number", "minimum": 1},
-        "plan": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "plan": {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"},
         "facts": {"type": "object"},
         "steps": {
             "type": "array",

@@ -19,8 +19,8 @@ SCHEMA_NAME = "backstay.receipt/1"
 FILE_NAME = "receipt.json"
 
 _TEXT = {"type": "string", "minLength": 1}
-_MOMENT = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"}
-_HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_MOMENT = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"}
+_HASH = {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"}
 _COUNT = {"type": "integer", "minimum": 0}
 
 RECEIPT_SCHEMA: Dict[str, Any] = {

@@ -72,6 +72,8 @@ def _has_type(wanted: Any, value: Any) -> bool:
             continue
         if isinstance(value, _TYPES[name]):
             return True
+        if name == "integer" and isinstance(value, float) and value.is_integer():
+            return True  # JSON knows no difference between 1 and 1.0
     return False
 
 
