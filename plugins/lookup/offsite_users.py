@@ -27,7 +27,7 @@ options:
     type: bool
     default: true
   create:
-    description: Make passwords that are missing.
+    description: Make passwords that are missing. Never for a user that the server has already.
     type: bool
     default: false
   allow_missing:
@@ -57,7 +57,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
-from ansible_collections.backstay.fleet.plugins.plugin_utils.htpasswd import merge
+from ansible_collections.backstay.fleet.plugins.plugin_utils.htpasswd import merge, parse
 from ansible_collections.backstay.fleet.plugins.plugin_utils.repository_access import (
     AccessBuilder,
     offsite_user,
@@ -77,11 +77,13 @@ class LookupModule(LookupBase):
         given = variables or {}
         hosts = [host for host in protected_hosts(given["groups"]) if uses_server(given["hostvars"][host], terms[0])]
         try:
-            passwords = {offsite_user(host): self._password(host, given["hostvars"][host]) for host in hosts}
+            present = parse(self.get_option("present"))
+            passwords = {offsite_user(host): self._password(host, given["hostvars"][host], present) for host in hosts}
             return [merge(self.get_option("present"), passwords, self.get_option("keep_unknown"))]
         except BackstayError as error:
             raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from error
 
-    def _password(self, host: str, variables: Any) -> str | None:
-        create, allow_missing = self.get_option("create"), self.get_option("allow_missing")
-        return AccessBuilder(host, variables, create, allow_missing).user_password()
+    def _password(self, host: str, variables: Any, present: dict[str, str]) -> str | None:
+        exists = offsite_user(host) in present
+        create, allow_missing = self.get_option("create"), self.get_option("allow_missing") and not exists
+        return AccessBuilder(host, variables, create, allow_missing).user_password(exists)

@@ -14,7 +14,8 @@ description:
   - The result holds secrets. Give C(no_log=true) to every task that uses it.
   - Secrets come from the inventory (vault) variables C(backstay_repository_password) and C(backstay_offsite_user_password).
     Where these are undefined they are made once and kept in C(secrets/<host>/) below C(backstay_state_dir) on the control node,
-    readable by their owner only. Whoever loses the repository password loses the backups, so copy that directory to a safe place.
+    readable by their owner only. Whoever loses the repository password loses the backups, so copy that directory to a safe
+    place.
 options:
   _terms:
     description: Inventory names of protected hosts.
@@ -22,7 +23,7 @@ options:
     type: list
     elements: str
   create:
-    description: Make secrets and the certificate authority when they are missing. Without it a missing one is an error.
+    description: Make secrets that are missing. Without it a missing one is an error.
     type: bool
     default: false
   allow_missing:

@@ -36,8 +36,12 @@ options:
     description: Days before its end at which a certificate is replaced.
     type: int
     default: 60
+  replace_authority:
+    description: Replace a certificate that another authority issued. Without it that is an error.
+    type: bool
+    default: false
   create:
-    description: Make the certificate authority when there is none.
+    description: Make the certificate authority when there is none. Never when the server has a certificate already.
     type: bool
     default: false
   allow_missing:
@@ -68,8 +72,9 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
-from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, Refused
 from ansible_collections.backstay.fleet.plugins.plugin_utils.certificate_authority import (
+    is_foreign,
     issue,
     load_authority,
     renewal_reason,
@@ -92,15 +97,22 @@ class LookupModule(LookupBase):
         try:
             return [self._certificate(terms[0], names, given["hostvars"][terms[0]])]
         except SecretMissing as error:
-            if self.get_option("allow_missing"):
+            if self.get_option("allow_missing") and not self.get_option("present"):
                 return [""]
             raise AnsibleLookupError(f"{error.message}. {error.hint}") from error
         except BackstayError as error:
             raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from error
 
     def _certificate(self, server: str, names: list[str], variables: Any) -> str:
-        authority = load_authority(state_directory(variables.get("backstay_state_dir")), self.get_option("create"))
-        present = self.get_option("present")
+        present, replace = self.get_option("present"), self.get_option("replace_authority")
+        create = self.get_option("create") and (replace or not present.strip())
+        authority = load_authority(state_directory(variables.get("backstay_state_dir")), create)
+        if is_foreign(authority, present) and not replace:
+            raise Refused(
+                f"the certificate on {server} is from an authority that this control node does not have",
+                "bring the state directory here from the control node that set the server up, or set "
+                "offsite_tls_replace_authority to true and run the playbook on the whole fleet",
+            )
         now = datetime.datetime.now(datetime.UTC)
         reason = renewal_reason(authority, present, names, self.get_option("renew_before_days"), now)
         if reason is None:

@@ -91,7 +91,7 @@ def known_identity(directory: Path) -> Optional[str]:
         return None
 
 
-def settle(program: str, wanted: Wanted, known: Optional[str], create: bool, replace: bool, check_mode: bool) -> Outcome:
+def settle(program: str, wanted: Wanted, known: Optional[str], *, create: bool, replace: bool, check_mode: bool) -> Outcome:
     """Find the repository, or make it when there is none and ``create`` allows it.
 
     ``known`` is the identity of the repository used so far: another one, or none, in its place is refused unless

@@ -18,3 +18,11 @@ def yard(target: Path) -> Path:
     if os.path.ismount(str(target)):
         return target / YARD
     return target.parent / f"{YARD}-{target.name}"
+
+
+def open_yard(target: Path) -> Path:
+    """Make the yard of ``target`` and return it: others may pass through to what they own, and list nothing."""
+    place = yard(target)
+    place.mkdir(exist_ok=True)
+    place.chmod(0o711)
+    return place

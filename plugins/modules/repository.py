@@ -11,9 +11,10 @@ version_added: 0.1.0
 short_description: Give a host access to its repository and make the repository once
 description:
   - Refuses a repository that is on the protected host itself.
-  - Proves that the access works before any file on the host changes, makes the repository only when the server says that there is
-    none, and never when a repository that was there before is gone.
-  - Writes the access files of root only, C(url), C(password), C(ca.pem), C(environment), and C(identity) with the repository's id.
+  - Proves that the access works before any file on the host changes, makes the repository only when the server says that there
+    is none, and never when a repository that was there before is gone.
+  - Writes the access files of root only, C(url), C(password), C(ca.pem), C(environment), and C(identity) with the repository's
+    id.
 options:
   name:
     description: Inventory name of the protected host, which is the repository's name.
@@ -108,7 +109,7 @@ restic_runs:
 """
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.backstay.fleet.plugins.module_utils import placement
@@ -145,7 +146,7 @@ _ARGUMENTS = {
 }
 
 
-def require_elsewhere(wanted: Dict[str, Any], server: placement.Server) -> None:
+def require_elsewhere(wanted: dict[str, Any], server: placement.Server) -> None:
     """Raise Refused when the repository is on the protected host itself."""
     protected = placement.Machine(wanted["name"], wanted["protected"]["address"], wanted["protected"]["port"])
     given = wanted["server"]
@@ -173,7 +174,7 @@ def require_restic() -> str:
     return program
 
 
-def settle_and_write(module: AnsibleModule, wanted: Dict[str, Any]) -> Dict[str, Any]:
+def settle_and_write(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any]:
     """Do the whole work and return the result. Raise a BackstayError."""
     server = placement.repository_server(wanted["url"])
     if wanted["create"]:
@@ -182,7 +183,14 @@ def settle_and_write(module: AnsibleModule, wanted: Dict[str, Any]) -> Dict[str,
     directory = Path(wanted["directory"])
     access = Wanted(wanted["url"], wanted["password"], wanted["ca_pem"], wanted["environment"])
     known = known_identity(directory)
-    outcome = settle(require_restic(), access, known, wanted["create"], wanted["replace"], module.check_mode)
+    outcome = settle(
+        require_restic(),
+        access,
+        known,
+        create=wanted["create"],
+        replace=wanted["replace"],
+        check_mode=module.check_mode,
+    )
     changed = differences(directory, access)
     if not module.check_mode:
         write_files(directory, access, changed)
@@ -191,11 +199,11 @@ def settle_and_write(module: AnsibleModule, wanted: Dict[str, Any]) -> Dict[str,
     return _result(outcome, changed, outcome.identity != known)
 
 
-def _addresses(server: placement.Server) -> List[str]:
+def _addresses(server: placement.Server) -> list[str]:
     return [] if server.host is None else placement.resolve(server.host, server.port)
 
 
-def _result(outcome: Outcome, files: List[str], new_identity: bool) -> Dict[str, Any]:
+def _result(outcome: Outcome, files: list[str], new_identity: bool) -> dict[str, Any]:
     changed = bool(files) or new_identity or outcome.repository in ("created", "would create")
     return {
         "changed": changed,

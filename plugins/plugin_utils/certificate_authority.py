@@ -18,6 +18,7 @@ from ansible_collections.backstay.fleet.plugins.plugin_utils.secret_store import
     read_private,
 )
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -85,6 +86,19 @@ def issue(authority: Authority, names: list[str], days: int) -> str:
     return _pem(key, builder.sign(authority.key, hashes.SHA256()))
 
 
+def is_foreign(authority: Authority, bundle: str) -> bool:
+    """Whether ``bundle`` (PEM text) holds a certificate that another authority issued."""
+    try:
+        certificate = x509.load_pem_x509_certificate(bundle.encode())
+    except ValueError:
+        return False
+    try:
+        certificate.verify_directly_issued_by(authority.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return True
+    return False
+
+
 def renewal_reason(
     authority: Authority, bundle: str, names: list[str], renew_before_days: int, now: datetime.datetime
 ) -> str | None:
@@ -96,10 +110,8 @@ def renewal_reason(
         return "there is none yet" if not bundle.strip() else "the present one cannot be read"
     if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
         return "its key belongs to another certificate"
-    try:
-        certificate.verify_directly_issued_by(authority.certificate)
-    except Exception:
-        return "the present one is not from this authority"
+    if is_foreign(authority, bundle):
+        return "the present one is from another authority"
     if certificate.not_valid_after_utc - now < datetime.timedelta(days=renew_before_days):
         return f"it ends on {certificate.not_valid_after_utc:%Y-%m-%d}"
     missing = sorted(set(names) - set(_names_of(certificate)))
@@ -144,7 +156,7 @@ def _pem(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> str:
 
 def _public_bytes(key: object) -> bytes:
     encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_bytes(encoding, form)  # type: ignore[attr-defined, no-any-return]
+    return key.public_bytes(encoding, form)  # type: ignore[attr-defined]
 
 
 def _common_name(name: str) -> x509.Name:

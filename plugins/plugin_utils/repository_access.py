@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -66,6 +65,7 @@ class AccessBuilder:
     def build(self) -> dict[str, Any]:
         """Return the access as the lookup ``backstay.fleet.repository`` documents it. Raise a BackstayError."""
         given = str(self._variables.get("backstay_repository_url") or "")
+        ca_pem = self._ca_pem(bool(given))  # first: a control node without the authority must not make secrets either
         password = self._secret("backstay_repository_password", "repository-password")
         user = None if given else offsite_user(self._host)
         user_password = None if given else self._secret("backstay_offsite_user_password", "offsite-user-password")
@@ -78,22 +78,25 @@ class AccessBuilder:
             "public_url": redact(plain),
             "password": password,
             "user_password": user_password,
-            "ca_pem": self._ca_pem(bool(given)),
+            "ca_pem": ca_pem,
             "environment": self._environment(),
             "missing": self._missing,
         }
         return dict(access, files=access_files(access))
 
-    def user_password(self) -> str | None:
-        """Return only the password of the host's user on the offsite server (None: missing, and that is allowed)."""
-        return self._secret("backstay_offsite_user_password", "offsite-user-password")
+    def user_password(self, exists: bool) -> str | None:
+        """Return only the password of the host's user on the offsite server (None: missing, and that is allowed).
 
-    def _secret(self, variable: str, name: str) -> str | None:
+        When the user ``exists`` there already, its password was made once: it is never made anew.
+        """
+        return self._secret("backstay_offsite_user_password", "offsite-user-password", may_create=not exists)
+
+    def _secret(self, variable: str, name: str, may_create: bool = True) -> str | None:
         given = self._variables.get(variable)
         if given:
             return str(given)
         try:
-            return SecretStore(self._state).obtain(self._host, name, self._create)
+            return SecretStore(self._state).obtain(self._host, name, self._create and may_create)
         except SecretMissing:
             if not self._allow_missing:
                 raise
@@ -117,7 +120,7 @@ class AccessBuilder:
         if given is not None or own_url:
             return str(given) if given else None
         try:
-            return load_authority(Path(self._state), self._create).pem
+            return load_authority(self._state, create=False).pem
         except SecretMissing:
             if not self._allow_missing:
                 raise

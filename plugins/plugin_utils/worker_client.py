@@ -81,6 +81,10 @@ def access_files_of(host: str | None, task_vars: dict[str, Any]) -> dict[str, st
 
 def failed(result: dict[str, Any], error: BackstayError, **more: Any) -> dict[str, Any]:
     """Return ``result`` as a failure whose ``msg`` is the one sentence for the operator."""
-    sentence = error.message if error.message.endswith(".") else error.message + "."
-    message = f"{sentence[0].upper()}{sentence[1:]}{' ' + error.hint if error.hint else ''}"
+    message = " ".join(_sentence(part) for part in (error.message, error.hint) if part)
     return dict(result, failed=True, msg=message, code=error.code, **more)
+
+
+def _sentence(text: str) -> str:
+    """Return ``text`` with a capital first and a full stop last."""
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -39,7 +39,7 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
         job.begin_step(f"land {item['kind']} set {item['set']}", artifact["bytes"])
         if into.exists() and any(into.iterdir()):
             raise CommandFailed(f"{into} is not empty; nothing is ever restored over other data", "remove it and try again")
-        private_directory(into)
+        _make(into)
         job.seen.setdefault("made", []).append(into)
         _land_one(job, artifact, into, [word.replace("{into}", str(into)) for word in arguments["unpack"]])
 
@@ -78,6 +78,15 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str])
             f" with {artifact['sha256']}",
             "this set is damaged; restore another one",
         )
+
+
+def _make(into: Path) -> None:
+    """Make the private folder ``into``; new folders above it may be passed through by the account that will own it."""
+    for parent in reversed(into.parents):
+        if not parent.exists():
+            parent.mkdir()
+            parent.chmod(0o711)
+    private_directory(into)
 
 
 def _require_space(folder: Path, needed: int) -> None:

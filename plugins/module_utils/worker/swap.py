@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional
 
 from ..errors import BadInput, Refused
 from ..files import private_directory, read_json, sync_directory, write_json
-from ..yard import YARD, yard
+from ..yard import YARD, open_yard
 
 
 def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
@@ -31,7 +31,7 @@ def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
     entries = [name for name in _entries(landing) if name not in leave_out]
     if not entries:
         raise Refused(f"there is nothing in {landing} to put into {target}")
-    aside = private_directory(yard(target) / f"aside-{run}")
+    aside = private_directory(open_yard(target) / f"aside-{run}")
     if not _same_filesystem(target, landing, aside):
         raise Refused(f"{landing} and {target} lie on different filesystems", "restore into a directory of the same filesystem")
     state = {"target": str(target), "landing": str(landing), "aside": str(aside), "state": "begun"}

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from ...errors import ApplicationDown, BackstayError, CommandFailed, IntegrityError
 from ...files import write_atomic
@@ -29,7 +29,7 @@ def check(job: Job, arguments: Dict[str, Any]) -> None:
     from ...worker.land import planned
 
     options = {"socket": arguments.get("socket"), "defaults_extra_file": arguments.get("defaults_extra_file")}
-    await_server(options, float(arguments.get("timeout", 300)))
+    await_server(options, float(arguments.get("timeout", 300)), job.seen.get("side"))
     argv = ["mariadb-check", *connection_argv(options), "--all-databases", "--check"]
     argv += ["--quick"] if arguments.get("thoroughness", "quick") == "quick" else ["--extended"]
     done = run(argv)
@@ -82,15 +82,15 @@ def count_problems(before: Dict[str, int], after: Dict[str, int], found: Dict[st
     return wrong
 
 
-def await_server(options: Dict[str, Any], timeout: float) -> None:
-    """Wait until the server answers. Raise ApplicationDown when it does not within ``timeout`` seconds."""
+def await_server(options: Dict[str, Any], timeout: float, process: "Optional[subprocess.Popen[bytes]]" = None) -> None:
+    """Wait until the server answers. Raise ApplicationDown when it does not within ``timeout`` s, or ``process`` ended."""
     deadline = time.monotonic() + timeout
     while True:
         try:
             query(options, "SELECT 1")
             return
         except BackstayError as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or (process and process.poll() is not None):
                 raise ApplicationDown(f"the restored server does not answer: {error.message}") from error
             time.sleep(0.2)
 
@@ -152,7 +152,7 @@ def side_configuration(directory: Path, user: str) -> str:
         "pid-file": f"{directory}/server.pid",
         "log-error": f"{directory}/error.log",
         "user": user,
-        "event-scheduler": "DISABLED",
+        "event-scheduler": "OFF",
         "innodb-buffer-pool-size": "256M",
     }
     body = "".join(f"{name} = {value}\n" for name, value in lines.items())
