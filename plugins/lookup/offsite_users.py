@@ -81,7 +81,7 @@ class LookupModule(LookupBase):
             passwords = {offsite_user(host): self._password(host, given["hostvars"][host], present) for host in hosts}
             return [merge(self.get_option("present"), passwords, self.get_option("keep_unknown"))]
         except BackstayError as error:
-            raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from error
+            raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from None
 
     def _password(self, host: str, variables: Any, present: dict[str, str]) -> str | None:
         exists = offsite_user(host) in present

@@ -81,5 +81,5 @@ class LookupModule(LookupBase):
             try:
                 found.append(builder.build())
             except BackstayError as error:
-                raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from error
+                raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from None
         return found

@@ -99,9 +99,9 @@ class LookupModule(LookupBase):
         except SecretMissing as error:
             if self.get_option("allow_missing") and not self.get_option("present"):
                 return [""]
-            raise AnsibleLookupError(f"{error.message}. {error.hint}") from error
+            raise AnsibleLookupError(f"{error.message}. {error.hint}") from None
         except BackstayError as error:
-            raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from error
+            raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from None
 
     def _certificate(self, server: str, names: list[str], variables: Any) -> str:
         present, replace = self.get_option("present"), self.get_option("replace_authority")

@@ -50,7 +50,7 @@ def load_authority(state: Path, create: bool) -> Authority:
         if not create:
             raise SecretMissing(
                 f"there is no certificate authority on this control node ({path})",
-                "bring the state directory here from the control node that made it, or run playbooks/offsite.yml",
+                "bring the state directory here from the control node that made it",
             )
         text = create_private(path, _new_authority())
     return _parse_authority(path, text)

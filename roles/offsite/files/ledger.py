@@ -22,14 +22,14 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any
 
 SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 # A directory changed this recently may change again without a new modification time.
 SETTLED_NANOSECONDS = 2 * 10**9
 
 
-def known_snapshots(ledger: Path) -> Set[str]:
+def known_snapshots(ledger: Path) -> set[str]:
     """Return the snapshots recorded in ``ledger``. Cut off a last line that a crash left unfinished.
 
     Raise ValueError when a finished line cannot be read: then somebody has touched the ledger.
@@ -46,7 +46,7 @@ def known_snapshots(ledger: Path) -> Set[str]:
     return {json.loads(line)["snapshot"] for line in whole.splitlines()}
 
 
-def new_snapshots(directory: Path, known: Set[str]) -> List[Tuple[str, int]]:
+def new_snapshots(directory: Path, known: set[str]) -> list[tuple[str, int]]:
     """Return name and size in bytes of every snapshot file in ``directory`` that is not ``known``, in a fixed order."""
     with os.scandir(str(directory)) as entries:
         return sorted(
@@ -56,14 +56,14 @@ def new_snapshots(directory: Path, known: Set[str]) -> List[Tuple[str, int]]:
         )
 
 
-def entry_lines(found: List[Tuple[str, int]], not_before: Optional[float], not_after: float) -> List[Dict[str, Any]]:
+def entry_lines(found: list[tuple[str, int]], not_before: float | None, not_after: float) -> list[dict[str, Any]]:
     """Return the ledger entries of snapshots that were ``found`` to arrive between the two moments."""
     if not_before is not None and not_before > not_after:  # the clock was set back: the arrival lies between the two
         not_before, not_after = not_after, not_before
     return [{"snapshot": name, "not_before": not_before, "not_after": not_after, "size": size} for name, size in found]
 
 
-def append(ledger: Path, entries: List[Dict[str, Any]]) -> None:
+def append(ledger: Path, entries: list[dict[str, Any]]) -> None:
     """Append ``entries`` to ``ledger`` so that they survive a power cut."""
     new = not ledger.exists()
     descriptor = os.open(str(ledger), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -75,9 +75,7 @@ def append(ledger: Path, entries: List[Dict[str, Any]]) -> None:
         sync_directory(ledger.parent)
 
 
-def look(
-    repository: Path, ledger: Path, seen: Dict[str, Any], listed: Optional[float], clock: Any = time.time
-) -> Dict[str, Any]:
+def look(repository: Path, ledger: Path, seen: dict[str, Any], listed: float | None, clock: Any = time.time) -> dict[str, Any]:
     """Record what is new in ``repository`` and return what to remember of it: ``{read, modified}``.
 
     ``seen`` is what was remembered last time, empty at first; ``listed`` is when all repositories were last listed, and this
@@ -97,7 +95,7 @@ def look(
     return {"read": now, "modified": modified if settled else None}
 
 
-def look_everywhere(repositories: Path, ledgers: Path, clock: Any = time.time) -> List[str]:
+def look_everywhere(repositories: Path, ledgers: Path, clock: Any = time.time) -> list[str]:
     """Look into every repository once and return one sentence for each that could not be read."""
     state = read_state(ledgers / "state.json")
     now = clock()
@@ -113,16 +111,16 @@ def look_everywhere(repositories: Path, ledgers: Path, clock: Any = time.time) -
     return problems
 
 
-def read_state(path: Path) -> Dict[str, Any]:
+def read_state(path: Path) -> dict[str, Any]:
     """Return what the last look remembered. A state that cannot be read is as good as none: arrivals get wider bounds."""
     try:
-        state: Dict[str, Any] = json.loads(path.read_text(encoding="ascii"))
+        state: dict[str, Any] = json.loads(path.read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
         return {"listed": None, "users": {}}
     return state
 
 
-def write_state(path: Path, state: Dict[str, Any]) -> None:
+def write_state(path: Path, state: dict[str, Any]) -> None:
     """Replace the state in one durable move."""
     temporary = path.with_name(path.name + ".new")
     with temporary.open("w", encoding="ascii") as file:
@@ -142,7 +140,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def main(arguments: List[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Look once; exit status 1 when a repository could not be read, 2 for wrong use."""
     if len(arguments) != 2:
         print("usage: ledger.py REPOSITORIES LEDGER", file=sys.stderr)
