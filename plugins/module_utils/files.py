@@ -18,7 +18,9 @@ def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
     temporary = path.with_name(path.name + ".new")
     descriptor = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, content)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
         if durable:
             os.fsync(descriptor)
     finally:

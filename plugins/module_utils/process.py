@@ -16,6 +16,7 @@ from .redact import redact
 
 PIPE_BYTES = 1 << 20
 TAIL_BYTES = 16 << 10
+_LEFT_BEHIND_SECONDS = 2
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -30,6 +31,8 @@ class Finished(NamedTuple):
 def environment(extra: Optional[Dict[str, str]] = None) -> Dict[str, str]:
     """Return the environment of every child: fixed path, language and time zone, so output means one thing."""
     fixed = {"PATH": _PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/root"}
+    if "BACKSTAY_ROOT" in os.environ:
+        fixed["BACKSTAY_ROOT"] = os.environ["BACKSTAY_ROOT"]  # every process of a worker lives in the same root
     return dict(fixed, **(extra or {}))
 
 
@@ -66,7 +69,8 @@ class Tail:
     def __init__(self, stream: IO[bytes], limit: int = TAIL_BYTES, copy_to: Optional[str] = None) -> None:
         self._stream = stream
         self._limit = limit
-        self._kept = b""
+        self._kept = bytearray()
+        self._count = 0
         self._copy = open(copy_to, "ab", buffering=0) if copy_to else None  # noqa: SIM115
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -77,8 +81,9 @@ class Tail:
             block = os.read(descriptor, 1 << 16)
             if not block:
                 break
-            kept = self._kept + block
-            self._kept = kept[-self._limit :] if len(kept) > self._limit else kept
+            self._count += len(block)
+            self._kept += block
+            del self._kept[: -self._limit]
             if self._copy:
                 self._copy.write(block)
         if self._copy:
@@ -86,11 +91,17 @@ class Tail:
 
     def peek(self) -> bytes:
         """Return what is kept at this moment, without waiting."""
-        return self._kept
+        return bytes(self._kept)
 
     def text(self) -> str:
-        """Wait for the end of the stream and return what was kept."""
-        self._thread.join()
+        """Return what was kept, once the process has ended: at the end of the stream, or when nothing more comes.
+
+        A daemon that the process left behind may hold the stream open for as long as it lives.
+        """
+        seen = -1
+        while self._thread.is_alive() and self._count != seen:
+            seen = self._count
+            self._thread.join(_LEFT_BEHIND_SECONDS)
         return self._kept.decode("utf-8", "replace")
 
 
@@ -100,6 +111,7 @@ def run(
     *,
     extra_environment: Optional[Dict[str, str]] = None,
     stdout_limit: int = 64 << 20,
+    stderr_limit: int = TAIL_BYTES,
     feed: Optional[bytes] = None,
     started: Optional[Callable[[subprocess.Popen[bytes]], None]] = None,
 ) -> Finished:
@@ -118,7 +130,7 @@ def run(
     if started:
         started(process)
     assert process.stdout is not None and process.stderr is not None
-    out, err = Tail(process.stdout, stdout_limit), Tail(process.stderr)
+    out, err = Tail(process.stdout, stdout_limit), Tail(process.stderr, stderr_limit)
     if feed is not None:
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):

@@ -19,8 +19,8 @@ SCHEMA_NAME = "backstay.receipt/1"
 FILE_NAME = "receipt.json"
 
 _TEXT = {"type": "string", "minLength": 1}
-_MOMENT = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"}
-_HASH = {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"}
+MOMENT = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"}
+HASH = {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"}
 _COUNT = {"type": "integer", "minimum": 0}
 
 RECEIPT_SCHEMA: Dict[str, Any] = {
@@ -66,9 +66,9 @@ RECEIPT_SCHEMA: Dict[str, Any] = {
                 "exact": {"type": "boolean"},
             },
         },
-        "started_at": _MOMENT,
+        "started_at": MOMENT,
         # The set holds nothing that was committed after this moment (worker's clock).
-        "consistent_at": _MOMENT,
+        "consistent_at": MOMENT,
         "transport": {"type": "string", "enum": list(TRANSPORTS)},
         "artifacts": {
             "type": "array",
@@ -81,9 +81,9 @@ RECEIPT_SCHEMA: Dict[str, Any] = {
                     "name": _TEXT,
                     "path": _TEXT,
                     "bytes": {"type": "integer", "minimum": 1},
-                    "sha256": _HASH,
+                    "sha256": HASH,
                     "exit": {"type": "integer"},
-                    "snapshot": _HASH,
+                    "snapshot": HASH,
                     "seconds": {"type": "number", "minimum": 0},
                 },
             },
@@ -104,7 +104,7 @@ RECEIPT_SCHEMA: Dict[str, Any] = {
         "events": {
             "type": "array",
             "minItems": 2,
-            "items": {"type": "object", "required": ["at", "event"], "properties": {"at": _MOMENT, "event": _TEXT}},
+            "items": {"type": "object", "required": ["at", "event"], "properties": {"at": MOMENT, "event": _TEXT}},
         },
         "tools": {"type": "object", "additionalProperties": {"type": "string"}},
         "facts": {"type": "object"},

@@ -19,6 +19,9 @@ from .errors import (
     RepositoryPartial,
     RepositoryPassword,
 )
+from .job import KINDS
+from .receipt import HASH, MOMENT
+from .schema import problems
 
 MINIMUM_VERSION = (0, 17)  # the first with --stdin-from-command and the exit status 10, 11, 12
 RECEIPT_PART = "receipt"
@@ -30,6 +33,23 @@ _EXIT = {
     11: (RepositoryLocked, "the repository is locked by somebody else"),
     12: (RepositoryPassword, "the repository password is wrong"),
     130: (RepositoryError, "restic was interrupted"),
+}
+
+
+# What a snapshot must be tagged with to be a set's receipt. A client may write what it likes, so nothing is taken on trust.
+_COUNT = {"type": "string", "pattern": r"^[0-9]{1,18}\Z"}
+_RECEIPT_TAGS = {
+    "type": "object",
+    "required": ["part", "set", "app", "kind", "parent", "at", "receipt", "size", "bytes"],
+    "properties": {
+        "part": {"enum": [RECEIPT_PART]},
+        "set": {"type": "string", "minLength": 1},
+        "kind": {"enum": list(KINDS)},
+        "at": MOMENT,
+        "receipt": HASH,
+        "size": _COUNT,
+        "bytes": _COUNT,
+    },
 }
 
 
@@ -152,8 +172,7 @@ def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     found: Dict[str, Dict[str, Any]] = {}
     for snapshot in snapshots:
         tags = read_tags(snapshot)
-        needed = ("set", "app", "kind", "at", "receipt", "size", "parent")
-        if tags.get("part") != RECEIPT_PART or any(name not in tags for name in needed):
+        if any(problems(_RECEIPT_TAGS, tags)) or len(snapshot["paths"]) != 1:
             continue
         summary = snapshot.get("summary") or {}
         if summary.get("total_files_processed") != 1 or str(summary.get("total_bytes_processed")) != tags["size"]:
@@ -168,6 +187,6 @@ def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
             "receipt_sha256": tags["receipt"],
             "snapshot": snapshot["id"],
             "path": snapshot["paths"][0],
-            "stored": int(tags.get("bytes", 0)),
+            "stored": int(tags["bytes"]),
         }
     return sorted(found.values(), key=lambda item: (item["consistent_at"], item["set"]))

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 from ..files import read_json, write_json
 from ..process import PIPE_BYTES, Tail, die_with_parent, last_line, spawn, spell_status
@@ -86,11 +86,22 @@ def proof_problem(proof: Dict[str, Any], status: int, stdout_end: str, stderr: s
         marker = proof.get(name + "_end")
         if marker and marker not in last_line(text):
             return f"exited {status} without '{marker}' at the end of its {name}: {last_line(text)}"
-    for refused in proof.get("stderr_refuse", []):
-        if refused in stderr:
-            line = next(line for line in stderr.splitlines() if refused in line)
+    return _refused(proof, status, stderr.splitlines())
+
+
+def _refused(proof: Dict[str, Any], status: int, lines: Iterable[str]) -> Optional[str]:
+    """Return the problem of the first of ``lines`` that holds a refused text, None when there is none."""
+    refused = proof.get("stderr_refuse", [])
+    for line in lines if refused else ():
+        if any(text in line for text in refused):
             return f"exited {status} but said: {line.strip()}"
     return None
+
+
+def _refused_problem(proof: Dict[str, Any], status: int, log: Path) -> Optional[str]:
+    """Look for refused texts in all that the tool said, however much that is; only the end is kept in memory."""
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        return _refused(proof, status, lines)
 
 
 def metered(configuration: Dict[str, Any], target: int, folder: Path) -> Dict[str, Any]:
@@ -103,17 +114,21 @@ def metered(configuration: Dict[str, Any], target: int, folder: Path) -> Dict[st
     flow = Flow(folder / f"count-{artifact}")
     process = spawn(configuration["argv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=False)
     assert process.stdout is not None and process.stderr is not None
-    errors = Tail(process.stderr, copy_to=str(folder / f"stderr-{artifact}.log"))
+    log = folder / f"stderr-{artifact}.log"
+    errors = Tail(process.stderr, copy_to=str(log))
     problem = None
     try:
         flow.copy(process.stdout.fileno(), target)
     except OSError as error:
         # The reader of our output is gone: the tool must not go on, and its own complaint about it is no news.
+        # A closed pipe ends its children, too.
         process.kill()
+        process.stdout.close()
         problem = f"its output could not be passed on: {error.strerror}"
     status = process.wait()
     stderr = errors.text()
     problem = problem or proof_problem(configuration["proof"], status, flow.end.decode("utf-8", "replace"), stderr)
+    problem = problem or _refused_problem(configuration["proof"], status, log)
     if problem is None and flow.bytes == 0:
         problem = "produced no data"
     return {

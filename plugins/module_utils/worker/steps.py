@@ -21,7 +21,7 @@ from .meter import proof_problem
 def command(job: Job, arguments: Dict[str, Any]) -> None:
     """Run a native command. Raise CommandFailed when it does not prove its success."""
     argv = arguments["argv"]
-    done = run(argv, arguments.get("timeout"))
+    done = run(argv, arguments.get("timeout"), stderr_limit=64 << 20)  # a refused text may stand anywhere
     problem = proof_problem(arguments.get("proof", {}), done.status, done.stdout, done.stderr)
     if problem:
         raise CommandFailed(f"{argv[0]} {problem}")
