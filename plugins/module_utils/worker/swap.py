@@ -8,6 +8,7 @@ folder says how far the exchange is; ``put_back`` reverses it from any state, al
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -18,6 +19,8 @@ from typing import Any, Dict, List, Optional
 from ..errors import BadInput, Refused
 from ..files import private_directory, read_json, sync_directory, write_json
 from ..yard import YARD, open_yard
+
+_OF_THE_FILESYSTEM = (YARD, "lost+found")  # what a mount point keeps for itself
 
 
 def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
@@ -55,11 +58,14 @@ def put_back(folder: Path) -> str:
         raise Refused(f"the former content of {state['target']} was removed after a verified restore")
     target, landing, aside = Path(state["target"]), Path(state["landing"]), Path(state["aside"])
     private_directory(landing)
-    # What came in is what has left the landing folder: renames leave a name in exactly one place.
-    came_in = [name for name in state["moved_in"] if (target / name).exists() and not (landing / name).exists()]
-    _move(came_in, target, landing)
-    _move([name for name in state["moved_aside"] if (aside / name).exists()], aside, target)
+    # Renames leave a name in exactly one place: what is not in the aside folder is in the target, still or again. All else
+    # in the target came in, or was made by the restored server since; it must not mix with the former content.
+    former = {name for name in state["moved_aside"] if not os.path.lexists(str(aside / name))}
+    _move_out([name for name in _entries(target) if name not in former], target, landing)
+    _move([name for name in state["moved_aside"] if name not in former], aside, target)
     write_json(folder / "swap.json", dict(state, state="put back"))
+    with contextlib.suppress(OSError):
+        aside.rmdir()
     return f"{target} holds its former content again; the restored data lies in {landing}"
 
 
@@ -86,7 +92,7 @@ def remove_tree(path: Path) -> None:
 
 
 def _entries(path: Path) -> List[str]:
-    return sorted(name for name in os.listdir(str(path)) if name != YARD)
+    return sorted(name for name in os.listdir(str(path)) if name not in _OF_THE_FILESYSTEM)
 
 
 def _same_filesystem(*paths: Path) -> bool:
@@ -94,8 +100,22 @@ def _same_filesystem(*paths: Path) -> bool:
 
 
 def _move(names: List[str], source: Path, target: Path) -> None:
+    """Move ``names`` by rename. Raise Refused instead of overwriting anything."""
     for name in names:
+        if os.path.lexists(str(target / name)):
+            raise Refused(f"{target / name} is in the way", "move it away, then try again")
         (source / name).rename(target / name)
+    sync_directory(source)
+    sync_directory(target)
+
+
+def _move_out(names: List[str], source: Path, target: Path) -> None:
+    """Move ``names`` by rename, under another name where theirs is taken."""
+    for name in names:
+        free, number = name, 1
+        while os.path.lexists(str(target / free)):
+            free, number = f"{name}.{number}", number + 1
+        (source / name).rename(target / free)
     sync_directory(source)
     sync_directory(target)
 
