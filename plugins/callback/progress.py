@@ -24,6 +24,7 @@ requirements:
   - enabled in C(ansible.cfg), C(callbacks_enabled = backstay.fleet.progress)
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -64,6 +65,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Open the socket; the forked workers inherit its address."""
         self._directory = tempfile.mkdtemp(prefix="backstay-progress-")
+        atexit.register(shutil.rmtree, self._directory, ignore_errors=True)  # also after an interrupt
         address = str(Path(self._directory) / "socket")
         receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         receiver.bind(address)
@@ -89,5 +91,3 @@ class CallbackModule(CallbackBase):
         if self._thread:
             self._thread.join(5)
         os.environ.pop(_SOCKET_VARIABLE, None)
-        if self._directory:
-            shutil.rmtree(self._directory, ignore_errors=True)
