@@ -7,8 +7,8 @@ type: aggregate
 short_description: A run that reached no host is not a success
 version_added: 0.1.0
 description:
-  - Ansible ends with exit status 0 when no play matched a host. A backup of nothing must not look like a backup, so this plugin ends
-    such a run with exit status 4 and one sentence.
+  - Ansible ends with exit status 0 when no play matched a host. A backup of nothing must not look like a backup, so this plugin
+    ends such a run with exit status 4 and one sentence.
 author: Backstay contributors
 requirements:
   - enabled in C(ansible.cfg), C(callbacks_enabled)

@@ -6,7 +6,8 @@ name: quote_name
 short_description: Spell an inventory name as a file name
 version_added: 0.1.0
 description:
-  - Every byte outside letters, digits, dot, underscore and hyphen becomes C(=XX), so that any inventory name makes a safe file name.
+  - Every byte outside letters, digits, dot, underscore and hyphen becomes C(=XX), so that any inventory name
+    makes a safe file name.
 author: Backstay contributors
 options:
   _input:

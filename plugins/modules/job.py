@@ -60,8 +60,8 @@ options:
     type: dict
     required: true
   access_of:
-    description: Inventory name of the host whose repository access the control node sends along. On the host it exists only while
-      the job runs, mode 0600.
+    description: Inventory name of the host whose repository access the control node sends along. On the host it exists
+      only while the job runs, mode 0600.
     type: str
   stall_timeout:
     description: Seconds without a single byte after which the job is ended.

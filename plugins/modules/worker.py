@@ -29,7 +29,8 @@ options:
     description: Inventory name of the host whose repository access the control node sends along; used by the action plugin.
     type: str
   secrets:
-    description: Filled in by the action plugin. Contents of the access files of another host's repository, by file name (C(url), C(password), C(ca.pem),
+    description: Filled in by the action plugin. Contents of the access files of another host's repository, by file
+      name (C(url), C(password), C(ca.pem),
       C(environment)). They exist on the host only while the request is answered or the job runs, mode 0600.
     type: dict
     default: {}

@@ -41,6 +41,12 @@ def put_back(folder: Path) -> int:
     return 0
 
 
+def release_folder(folder: Path) -> int:
+    """Release one job."""
+    release.release(JobFolder(folder))
+    return 0
+
+
 def main() -> int:
     """Run the command named in the arguments; return the exit status."""
     arguments: List[str] = sys.argv[1:]
@@ -56,7 +62,7 @@ def main() -> int:
         "run": run_job,
         "supervise": launch.supervise,
         "put-back": put_back,
-        "release": lambda folder: release.release(JobFolder(folder)) or 0,
+        "release": release_folder,
     }
     if command in on_folder and len(arguments) == 2:
         return int(on_folder[command](Path(arguments[1])))

@@ -37,11 +37,12 @@ def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
     aside = private_directory(open_yard(target) / f"aside-{run}")
     if not _same_filesystem(target, landing, aside):
         raise Refused(f"{landing} and {target} lie on different filesystems", "restore into a directory of the same filesystem")
-    state = {"target": str(target), "landing": str(landing), "aside": str(aside), "state": "begun"}
-    state.update(moved_aside=_entries(target), moved_in=entries)
-    write_json(folder / "swap.json", state)
-    _move(state["moved_aside"], target, aside)
     _own(landing, arguments.get("owner"), arguments.get("group"))
+    leaving = _entries(target)
+    state: Dict[str, Any] = {"target": str(target), "landing": str(landing), "aside": str(aside), "state": "begun"}
+    state.update(moved_aside=leaving, moved_in=entries)
+    write_json(folder / "swap.json", state)
+    _move(leaving, target, aside)
     _move(entries, landing, target)
     write_json(folder / "swap.json", dict(state, state="done"))
     return aside

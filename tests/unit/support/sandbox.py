@@ -28,7 +28,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.worker import folde
 from ansible_collections.backstay.fleet.plugins.plugin_utils import worker_archive
 
 FAKES = Path(__file__).resolve().parents[1] / "fakes"
-URL = "rest:https://shop:pass-of-shop@192.0.2.1:8000/shop/"  # TEST-NET: never an address of this machine
+URL = "s3:https://192.0.2.1:9000/shop"  # TEST-NET: never an address of this machine
 PASSWORD = "correct horse battery staple"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MAIN = """

@@ -82,7 +82,7 @@ def count_problems(before: Dict[str, int], after: Dict[str, int], found: Dict[st
     return wrong
 
 
-def await_server(options: Dict[str, Any], timeout: float, process: "Optional[subprocess.Popen[bytes]]" = None) -> None:
+def await_server(options: Dict[str, Any], timeout: float, process: Optional[subprocess.Popen[bytes]] = None) -> None:
     """Wait until the server answers. Raise ApplicationDown when it does not within ``timeout`` s, or ``process`` ended."""
     deadline = time.monotonic() + timeout
     while True:

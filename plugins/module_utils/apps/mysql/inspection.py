@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from ...errors import BackstayError
 from ...files import free_bytes, human, tree_bytes
@@ -140,7 +140,7 @@ def places_check(values: Dict[str, str]) -> Check:
 
 def missing_privileges(grants: List[str]) -> List[str]:
     """Return which of PRIVILEGES no global grant (``ON *.*``) in ``grants`` gives."""
-    granted = set()
+    granted: Set[str] = set()
     for grant in grants:
         match = re.match(r"GRANT (.*) ON \*\.\* TO ", grant)
         if match:
