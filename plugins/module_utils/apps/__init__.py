@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kinds of servers. One package or module here for each app, all with the same names:
 
+``KINDS``
+    The kinds of backup that the app can make; any other is refused before anything is touched.
 ``preflight(options, action) -> {"checks": [...], "facts": {...}}``
     Look, change nothing. A check is ``{name, status: ok|warning|failed, detail, hint}``; facts are plain data for the role.
 ``seal(job) -> {"position", "checks", "tools", "facts"[, "parent", "chain"]}``
@@ -19,7 +21,7 @@ from types import ModuleType
 
 from ..errors import BadInput
 
-EXPORTS = ("preflight", "seal", "consumes", "CALLS")
+EXPORTS = ("KINDS", "preflight", "seal", "consumes", "CALLS")
 
 
 def load_app(name: str) -> ModuleType:
@@ -32,3 +34,10 @@ def load_app(name: str) -> ModuleType:
         if error.name != f"{__name__}.{name}":
             raise
         raise BadInput(f"there is no app '{name}'", "see docs/systems/ for the apps") from None
+
+
+def require_kind(name: str, kind: str) -> None:
+    """Raise BadInput unless app ``name`` can make a backup of ``kind``: a set must never claim to be what it is not."""
+    kinds = load_app(name).KINDS
+    if kind not in kinds:
+        raise BadInput(f"there is no backup of kind '{kind}' for {name}", f"kinds: {', '.join(kinds)}")

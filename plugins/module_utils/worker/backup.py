@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from .. import layout, receipt, restic
-from ..apps import load_app
+from ..apps import load_app, require_kind
 from ..errors import CaptureFailed, RepositoryError
 from ..files import empty_directory, read_json, write_atomic, write_json
 from ..moment import format_moment, now
@@ -29,6 +29,7 @@ CAPTURED = "captured.json"  # in a set's staging folder: everything its receipt 
 def run_backup(job: Job) -> Dict[str, Any]:
     """Do a whole backup and return its result. Raise a BackstayError when no set came of it."""
     specification = job.specification
+    require_kind(specification["app"], specification["kind"])
     job.folder.event("start backup")
     job.seen["started_at"] = format_moment(now())
     require_offsite(job.access.url_file)

@@ -15,6 +15,7 @@ secrets/            access files that came with the job; removed when it ends
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -28,6 +29,7 @@ from ..errors import Busy
 from ..files import private_directory, read_json, write_atomic, write_json
 from ..moment import format_moment, now
 
+_LOOK_SECONDS = 5  # longer than anybody looks at a lock
 KEPT_FOLDERS = 20  # collected jobs kept for each host and app, for the operator who asks what happened
 
 
@@ -42,8 +44,8 @@ class JobFolder:
         """Make the folder of a new job. ``secrets`` are the contents of access files by file name."""
         folder = cls(layout.job(specification["run"]))
         private_directory(folder.path)
+        write_json(folder.path / "spec.json", specification)  # first: a folder without it is never found and cleaned
         write_secrets(folder.secrets, secrets)
-        write_json(folder.path / "spec.json", specification)
         return folder
 
     @property
@@ -71,8 +73,12 @@ class JobFolder:
     def event(self, name: str) -> Dict[str, str]:
         """Append an event with its moment and return it; it is on disk before this returns."""
         entry = {"at": format_moment(now()), "event": name}
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+        with (self.path / "events.jsonl").open("ab+") as stream:
+            if stream.tell() > 0:
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":
+                    stream.write(b"\n")  # what a crash cut off stays a line of its own
+            stream.write(json.dumps(entry).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
         return entry
@@ -80,10 +86,14 @@ class JobFolder:
     def events(self) -> List[Dict[str, str]]:
         """Return the events so far, oldest first; a line cut off by a crash does not count."""
         try:
-            lines = (self.path / "events.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (self.path / "events.jsonl").read_bytes().splitlines()
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                found.append(dict(json.loads(line)))
+        return found
 
     def undo_entries(self) -> List[Dict[str, Any]]:
         """Return what is still to be undone, oldest first."""
@@ -133,20 +143,34 @@ class Lock:
         self._descriptor: Optional[int] = os.open(str(path), os.O_RDWR | os.O_CREAT, 0o600)
 
     def take(self, holder: Dict[str, Any], wait: float = 0) -> bool:
-        """Take the lock within ``wait`` seconds and write who holds it; return whether that worked."""
+        """Take the lock within ``wait`` seconds and write who holds it; return whether that worked.
+
+        Somebody who only looks whether it is taken (a poll, ``lock_holder``) shares it for a moment; that is waited for.
+        """
         assert self._descriptor is not None
-        deadline = time.monotonic() + wait
+        begun = time.monotonic()
         while True:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= deadline:
+                patience = wait if self._is_held() else max(wait, _LOOK_SECONDS)
+                if time.monotonic() - begun >= patience:
                     return False
-                time.sleep(0.05)
+                time.sleep(0.02)
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
         return True
+
+    def _is_held(self) -> bool:
+        """Return whether somebody holds the lock for himself, not just looks."""
+        assert self._descriptor is not None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return False
 
     def release(self) -> None:
         """Give the lock back."""

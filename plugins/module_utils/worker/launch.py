@@ -47,6 +47,7 @@ def unit_argv(unit: str, program: List[str], folder: Path) -> List[str]:
     }
     argv = ["systemd-run", "--quiet", "--collect", "--unit", unit, "--service-type=exec"]
     argv += [f"--property={name}={value}" for name, value in properties.items()]
+    argv += ["--setenv=BACKSTAY_ROOT=" + os.environ["BACKSTAY_ROOT"]] if "BACKSTAY_ROOT" in os.environ else []
     return [*argv, "--", *run_command]
 
 

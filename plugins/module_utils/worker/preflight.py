@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional
 from urllib.parse import unquote, urlsplit
 
 from .. import restic
-from ..apps import load_app
+from ..apps import load_app, require_kind
 from ..errors import BackstayError, Refused
 from ..process import run
 from .job import find_restic, open_access
@@ -27,8 +27,10 @@ def check(name: str, status: str, detail: str, hint: str = "") -> Check:
 
 
 def inspect(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Return ``{checks, facts}`` for ``{app, action, options, directory}`` of the request."""
+    """Return ``{checks, facts}`` for ``{app, action, kind, options, directory}`` of the request."""
     app = load_app(request["app"])
+    if request["action"] == "backup":
+        require_kind(request["app"], request["kind"])
     checks = [_restic_check()]
     if request.get("directory"):
         checks.append(_repository_check(Path(request["directory"])))

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 from .. import layout, receipt, restic
 from ..chain import chains, confirm
 from ..chain import plan as choose
-from ..errors import BadInput, Busy, PreflightFailed, RepositoryError
+from ..errors import BackstayError, BadInput, Busy, PreflightFailed, RepositoryError
 from ..files import human, private_directory, write_json
 from ..job import validate_job
 from ..moment import now, parse_moment
@@ -66,7 +66,11 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
     release.prune_plans()
     uncollected = [found for found in (f.result() for f in mine if not (f.path / "collected").exists()) if found]
     folder = JobFolder.create(specification, request.get("secrets") or {})
-    unit = launch.launch(folder)
+    try:
+        unit = launch.launch(folder)
+    except BackstayError:
+        release.release(folder)
+        raise
     return {"state": "started", "unit": unit, "folder": str(folder.path), "uncollected": uncollected}
 
 
@@ -115,8 +119,8 @@ def plan(request: Request) -> Dict[str, Any]:
         chosen = choose(listed, now(), moment, request.get("set") or None)
         last = next(item for item in listed if item["set"] == chosen["sets"][-1])
         receipts = confirm(chosen, _receipt(access, last))
-    private_directory(layout.ROOT / "plans")
     if not request.get("check_mode"):
+        private_directory(layout.ROOT / "plans")
         write_json(layout.plan(chosen["hash"]), dict(chosen, receipts=receipts))
     return dict(
         chosen,

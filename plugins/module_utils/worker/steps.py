@@ -31,16 +31,20 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
     """Bring a service into a state and confirm it. A stop is remembered before it is done, and its outage measured."""
     name, limit = arguments["name"], float(arguments.get("timeout", 300))
     undo = {"service": name}
+    stopped = job.seen.setdefault("stopped", {})
     if arguments["state"] == "stopped":
         if services.is_active(name):
             job.folder.push_undo(undo)
-            job.seen["stopped_at"] = time.monotonic()
+            stopped[name] = time.monotonic()
             services.stop(name, limit)
         return
     services.start(name, limit)
     job.folder.drop_undo(undo)
-    if "stopped_at" in job.seen:
-        job.seen["outage_seconds"] += round(time.monotonic() - job.seen.pop("stopped_at"), 3)
+    if name in stopped:
+        job.seen.setdefault("down_since", min(stopped.values()))
+        del stopped[name]
+        if not stopped:  # the application is back when its last service is
+            job.seen["outage_seconds"] += round(time.monotonic() - job.seen.pop("down_since"), 3)
 
 
 def discard(job: Job, arguments: Dict[str, Any]) -> None:

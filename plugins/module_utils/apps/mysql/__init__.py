@@ -7,4 +7,6 @@ from .calls import CALLS
 from .inspection import preflight
 from .physical import consumes, seal
 
-__all__ = ["CALLS", "consumes", "preflight", "seal"]
+KINDS = ("full",)
+
+__all__ = ["CALLS", "KINDS", "consumes", "preflight", "seal"]
