@@ -9,6 +9,8 @@ from typing import Any
 
 from ..errors import CaptureFailed, CommandFailed
 
+KINDS = ("full", "log")
+
 
 def preflight(options: dict[str, Any], action: str) -> dict[str, Any]:
     """Return the checks that the request asks for."""

@@ -65,7 +65,7 @@ def test_a_tool_that_gives_its_proof_succeeds(tmp_path: Path, script: str, proof
         ("echo payload; echo the reason >&2; exit 3", {}, "sh ended with exit status 3: the reason"),
         (GOOD, {"exit": 4}, "sh ended with exit status 0: completed OK!"),
         ("echo payload; exit 3", {"stderr_end": "completed OK!"}, "sh ended with exit status 3: it said nothing"),
-        ("echo payload; echo almost >&2", {"stderr_end": "completed OK!"}, "without 'completed OK!' at the end of its stderr: almost"),
+        ("echo payload; echo almost >&2", {"stderr_end": "completed OK!"}, "'completed OK!' at the end of its stderr: almost"),
         ("echo payload", {"stderr_end": "completed OK!"}, "without 'completed OK!' at the end of its stderr: it said nothing"),
         (GOOD + "; echo 'but then' >&2", {"stderr_end": "completed OK!"}, "at the end of its stderr: but then"),
         ("echo '-- end'; echo half a row", {"stdout_end": "-- end"}, "without '-- end' at the end of its stdout: half a row"),
