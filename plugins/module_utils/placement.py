@@ -7,6 +7,7 @@ import errno
 import ipaddress
 import re
 import socket
+import ssl
 from typing import Callable, Iterable, List, NamedTuple, Optional
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ class Server(NamedTuple):
     scheme: str
     host: Optional[str]
     port: int
+    tls: bool = False
 
 
 def repository_server(url: str) -> Server:
@@ -98,15 +100,22 @@ def is_own_address(address: str) -> bool:
     return True
 
 
-def connect(server: Server, timeout: float) -> None:
-    """Prove within ``timeout`` seconds that the server accepts connections. Raise RepositoryError when it does not.
+def connect(server: Server, ca_pem: Optional[str], timeout: float) -> None:
+    """Prove within ``timeout`` seconds that the server answers and is trusted. Raise RepositoryError when it is not so.
 
-    restic itself would try for a quarter of an hour.
+    ``ca_pem`` is the authority to trust, None means the system's. restic itself would try for a quarter of an hour.
     """
     if server.host is None:
         return
     try:
-        socket.create_connection((server.host.strip("[]"), server.port), timeout).close()
+        with socket.create_connection((server.host, server.port), timeout) as link:
+            if server.tls:
+                _trust(ca_pem).wrap_socket(link, server_hostname=server.host).close()
+    except ssl.SSLCertVerificationError as error:
+        raise RepositoryError(
+            f"the certificate of the repository's server {server.host}:{server.port} is not trusted: {error.verify_message}",
+            "run playbooks/offsite.yml with the offsite server inside --limit, or set backstay_repository_ca_pem",
+        ) from error
     except OSError as error:
         raise RepositoryError(
             f"no connection to the repository's server {server.host}:{server.port}: {error}",
@@ -114,11 +123,19 @@ def connect(server: Server, timeout: float) -> None:
         ) from error
 
 
+def _trust(ca_pem: Optional[str]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=ca_pem)
+    # restic does not insist on every field of RFC 5280 either; newer Pythons do and would refuse what works.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
 def _from_url(scheme: str, url: str) -> Server:
     parts = urlsplit(url)
     if not parts.hostname:
         raise ValueError("it names no server")
-    return Server(scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme, 443))
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 443)
+    return Server(scheme, parts.hostname, port, tls=parts.scheme == "https")
 
 
 def _from_sftp(rest: str) -> Server:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line of the worker archive: ``python3 worker.pyz COMMAND ...``."""
+"""The command line of the worker archive: ``python3 worker.pyz COMMAND ...``.
+
+Each command imports what it needs: the meter starts for every capture, and an archive's modules are compiled every time.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,16 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from typing import List
+from typing import Callable, Dict, List
 
 from ..errors import BackstayError
 from ..redact import redact
-from . import launch, meter, release
-from .folder import JobFolder
-from .requests import COMMANDS
-from .runner import run_job
 
 
 def ask(command: str) -> int:
     """Answer one request: JSON on standard input, ``{"ok": ...}`` or ``{"error": ...}`` on standard output."""
+    from .requests import COMMANDS
+
     try:
         reply = {"ok": COMMANDS[command](json.load(sys.stdin))}
     except BackstayError as error:
@@ -33,8 +34,11 @@ def ask(command: str) -> int:
 
 def put_back(folder: Path) -> int:
     """Put back what a failed restore moved aside, and say so to the person who asked."""
+    from . import release as releasing
+    from .folder import JobFolder
+
     try:
-        print(release.put_back(JobFolder(folder)))
+        print(releasing.put_back(JobFolder(folder)))
     except BackstayError as error:
         print(f"{error.message}. {error.hint}".strip(), file=sys.stderr)
         return 1
@@ -47,24 +51,50 @@ def release_folder(folder: Path) -> int:
     return 0
 
 
+def run(folder: Path) -> int:
+    """Do the job in ``folder``."""
+    from .runner import run_job
+
+    return run_job(folder)
+
+
+def supervise(folder: Path) -> int:
+    """Do the job in ``folder`` in a child and release after it."""
+    from . import launch
+
+    return launch.supervise(folder)
+
+
+def release(folder: Path) -> int:
+    """Bring back what the job in ``folder`` left stopped."""
+    from . import release as releasing
+    from .folder import JobFolder
+
+    releasing.release(JobFolder(folder))
+    return 0
+
+
+_ON_FOLDER: Dict[str, Callable[[Path], int]] = {"put-back": put_back, "release": release, "run": run, "supervise": supervise}
+
+
 def main() -> int:
     """Run the command named in the arguments; return the exit status."""
     arguments: List[str] = sys.argv[1:]
     command = arguments[0] if arguments else ""
+    if command == "meter":
+        from . import meter
+
+        return meter.main(arguments[1:])
+    if command in _ON_FOLDER and len(arguments) == 2:
+        return _ON_FOLDER[command](Path(arguments[1]))
+    if command == "release-abandoned":
+        from . import release as releasing
+
+        print(f"{releasing.release_abandoned()} abandoned job(s) released")
+        return 0
+    from .requests import COMMANDS
+
     if command in COMMANDS:
         return ask(command)
-    if command == "meter":
-        return meter.main(arguments[1:])
-    if command == "release-abandoned":
-        print(f"{release.release_abandoned()} abandoned job(s) released")
-        return 0
-    on_folder = {
-        "run": run_job,
-        "supervise": launch.supervise,
-        "put-back": put_back,
-        "release": release_folder,
-    }
-    if command in on_folder and len(arguments) == 2:
-        return int(on_folder[command](Path(arguments[1])))
     print("usage: worker.pyz COMMAND [JOB_FOLDER]", file=sys.stderr)
     return 2

@@ -18,9 +18,9 @@ from typing import Any, Dict, List, Optional
 
 from ..errors import BadInput, Refused
 from ..files import private_directory, read_json, sync_directory, write_json
-from ..yard import YARD, open_yard
+from ..yard import INSIDE, is_yard, open_yard
 
-_OF_THE_FILESYSTEM = (YARD, "lost+found")  # what a mount point keeps for itself
+_OF_THE_FILESYSTEM = (INSIDE, "lost+found")  # what a mount point keeps for itself
 
 
 def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
@@ -88,7 +88,7 @@ def remove_tree(path: Path) -> None:
     """Remove ``path`` and, when it is empty then, the yard that it lay in."""
     if path.exists():
         shutil.rmtree(str(path))
-    if path.parent.name.startswith(YARD) and path.parent.is_dir() and not any(path.parent.iterdir()):
+    if is_yard(path.parent) and path.parent.is_dir() and not any(path.parent.iterdir()):
         path.parent.rmdir()
 
 

@@ -40,4 +40,4 @@ def test_a_long_resource_still_makes_a_file_name() -> None:
 def test_the_yard_lies_beside_a_directory_and_inside_a_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert yard.yard(tmp_path / "mysql") == tmp_path / ".backstay-mysql"
     monkeypatch.setattr(os.path, "ismount", lambda path: path == str(tmp_path / "mysql"))
-    assert yard.yard(tmp_path / "mysql") == tmp_path / "mysql" / ".backstay"
+    assert yard.yard(tmp_path / "mysql") == tmp_path / "mysql" / yard.INSIDE

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -190,7 +191,7 @@ def inspect_target(options: Options, tool: str) -> Tuple[List[Check], Dict[str, 
         checks.append(_check("space", "failed", detail, "make room, or restore elsewhere with backstay_restore_to"))
     else:
         checks.append(_check("space", "ok", f"{human(free)} free"))
-    datadir = datadir.rstrip("/")
+    datadir = os.path.realpath(datadir)  # a link may lead to another filesystem, and renames stay on one
     socket = options.get("socket") or "/run/mysqld/mysqld.sock"
     return checks, {"datadir": datadir, "socket": socket, "yard": str(yard(Path(datadir)))}
 

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, Refused
 from ansible_collections.backstay.fleet.plugins.module_utils.files import read_json
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import swap
-from ansible_collections.backstay.fleet.plugins.module_utils.yard import YARD, yard
+from ansible_collections.backstay.fleet.plugins.module_utils.yard import INSIDE, yard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.support.trees import NAMES, Tree, everything, look, owner, plant, trees
@@ -54,7 +54,7 @@ class Place:
         shutil.rmtree(base, ignore_errors=True)
         self.job = plant(base / "job", {})
         self.target = plant(base / "mysql", former)
-        self.yard = self.target / YARD if inside else yard(self.target)
+        self.yard = self.target / INSIDE if inside else yard(self.target)
         self.landing = plant(self.yard / "landing-1", landed)
         self.aside = self.yard / f"aside-{RUN}"
 
@@ -62,7 +62,7 @@ class Place:
         return swap.exchange(self.job, RUN, dict({"target": str(self.target), "landing": str(self.landing)}, **more))
 
     def live(self) -> Tree:
-        return look(self.target, leave_out=(YARD,))
+        return look(self.target, leave_out=(INSIDE,))
 
     def all_entries(self) -> list[str]:
         return everything(self.live(), look(self.landing), look(self.aside))
