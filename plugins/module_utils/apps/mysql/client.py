@@ -10,14 +10,18 @@ from ...process import last_line, run
 
 Options = Dict[str, Any]
 
+# The server's own schemas do not count: they are of its version, and a started server may be upgrading them meanwhile.
+_SYSTEM_SCHEMAS = "('mysql', 'sys', 'performance_schema', 'information_schema')"
 OBJECT_COUNTS = """
-SELECT 'schemas', COUNT(*) FROM information_schema.schemata
-UNION ALL SELECT 'tables', COUNT(*) FROM information_schema.tables WHERE table_type IN ('BASE TABLE', 'SEQUENCE')
-UNION ALL SELECT 'views', COUNT(*) FROM information_schema.tables WHERE table_type = 'VIEW'
-UNION ALL SELECT 'routines', COUNT(*) FROM information_schema.routines
-UNION ALL SELECT 'triggers', COUNT(*) FROM information_schema.triggers
-UNION ALL SELECT 'events', COUNT(*) FROM information_schema.events
-"""
+SELECT 'schemas', COUNT(*) FROM information_schema.schemata WHERE schema_name NOT IN {system}
+UNION ALL SELECT 'tables', COUNT(*) FROM information_schema.tables
+  WHERE table_schema NOT IN {system} AND table_type IN ('BASE TABLE', 'SEQUENCE')
+UNION ALL SELECT 'views', COUNT(*) FROM information_schema.tables
+  WHERE table_schema NOT IN {system} AND table_type = 'VIEW'
+UNION ALL SELECT 'routines', COUNT(*) FROM information_schema.routines WHERE routine_schema NOT IN {system}
+UNION ALL SELECT 'triggers', COUNT(*) FROM information_schema.triggers WHERE trigger_schema NOT IN {system}
+UNION ALL SELECT 'events', COUNT(*) FROM information_schema.events WHERE event_schema NOT IN {system}
+""".format(system=_SYSTEM_SCHEMAS)
 
 
 def connection_argv(options: Options) -> List[str]:
@@ -48,5 +52,5 @@ def variables(options: Options, names: List[str]) -> Dict[str, str]:
 
 
 def object_counts(options: Options) -> Dict[str, int]:
-    """Return how many schemas, tables, views, routines, triggers and events the server has."""
+    """Return how many schemas, tables, views, routines, triggers and events the server has beside its own."""
     return {name: int(count) for name, count in query(options, OBJECT_COUNTS)}
