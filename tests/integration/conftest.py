@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rehearsal fleet for all integration tests: brought up once, removed unless it was there before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from integration import apps
+from integration.apps import App
+from lab_tools import jobs, repository
+from lab_tools.fleet import OFFSITE, Fleet
+from lab_tools.playbooks import Playbooks
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--app", choices=apps.names(), action="append", help="test only this app")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "app" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--app") or apps.names()
+        metafunc.parametrize("app", chosen, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Fleet]:
+    """The lab, with its offsite server set up and every protected host given its repository."""
+    found = Fleet.from_environment()
+    ours = not found.is_up()
+    found.up()
+    try:
+        Playbooks(found).run("offsite").demand()
+        yield found
+    finally:
+        if ours:
+            found.down()
+
+
+@pytest.fixture(scope="session")
+def playbooks(fleet: Fleet) -> Playbooks:
+    return Playbooks(fleet)
+
+
+@pytest.fixture(scope="session")
+def app(request: pytest.FixtureRequest, fleet: Fleet) -> App:
+    return apps.load(request.param, fleet)
+
+
+@pytest.fixture(scope="session")
+def first_set(app: App, playbooks: Playbooks) -> str:
+    """Return the id of a good set made at the beginning."""
+    app.repair()
+    return str(playbooks.run("backup", "--limit", app.host).demand().record["set"])
+
+
+@pytest.fixture
+def live(app: App) -> App:
+    """The app with its live data in order, whatever an earlier test did to it."""
+    app.repair()
+    return app
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(fleet: Fleet) -> Iterator[None]:
+    """Demand that no test leaves a job, process, lock or working file behind on a host."""
+    yield
+    for host in ("shop-db1", "spare1"):
+        assert jobs.leftovers(fleet, host) == []
+
+
+@pytest.fixture
+def nothing_stored(fleet: Fleet) -> Iterator[None]:
+    """Demand that a test makes no snapshot in any repository."""
+    listing = ["sh", "-c", f"find {repository.STORE} -path '*/snapshots/*' -type f | sort"]
+    before = fleet.run(OFFSITE, *listing)
+    yield
+    assert fleet.run(OFFSITE, *listing) == before
