@@ -45,12 +45,6 @@ def put_back(folder: Path) -> int:
     return 0
 
 
-def release_folder(folder: Path) -> int:
-    """Release one job."""
-    release.release(JobFolder(folder))
-    return 0
-
-
 def run(folder: Path) -> int:
     """Do the job in ``folder``."""
     from .runner import run_job
