@@ -17,9 +17,6 @@ def preflight(options: dict[str, Any], action: str) -> dict[str, Any]:
     return {"checks": options.get("checks", []), "facts": {"action": action, "services": options.get("services", [])}}
 
 
-KINDS = ("full", "differential", "incremental", "log")
-
-
 def consumes(kind: str) -> bool:
     """Return whether the kind is a log: like servers that forget a log once it was backed up."""
     return kind == "log"
