@@ -11,7 +11,6 @@ from ...process import last_line, run
 Options = Dict[str, Any]
 
 # The server's own schemas do not count: they are of its version, and a started server may be upgrading them meanwhile.
-_SYSTEM_SCHEMAS = "('mysql', 'sys', 'performance_schema', 'information_schema')"
 OBJECT_COUNTS = """
 SELECT 'schemas', COUNT(*) FROM information_schema.schemata WHERE schema_name NOT IN {system}
 UNION ALL SELECT 'tables', COUNT(*) FROM information_schema.tables
@@ -21,7 +20,7 @@ UNION ALL SELECT 'views', COUNT(*) FROM information_schema.tables
 UNION ALL SELECT 'routines', COUNT(*) FROM information_schema.routines WHERE routine_schema NOT IN {system}
 UNION ALL SELECT 'triggers', COUNT(*) FROM information_schema.triggers WHERE trigger_schema NOT IN {system}
 UNION ALL SELECT 'events', COUNT(*) FROM information_schema.events WHERE event_schema NOT IN {system}
-""".format(system=_SYSTEM_SCHEMAS)
+""".replace("{system}", "('mysql', 'sys', 'performance_schema', 'information_schema')")
 
 
 def connection_argv(options: Options) -> List[str]:
