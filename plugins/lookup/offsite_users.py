@@ -57,6 +57,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
+from ansible_collections.backstay.fleet.plugins.module_utils.sentences import say
 from ansible_collections.backstay.fleet.plugins.plugin_utils.htpasswd import merge, parse
 from ansible_collections.backstay.fleet.plugins.plugin_utils.repository_access import (
     AccessBuilder,
@@ -81,7 +82,7 @@ class LookupModule(LookupBase):
             passwords = {offsite_user(host): self._password(host, given["hostvars"][host], present) for host in hosts}
             return [merge(self.get_option("present"), passwords, self.get_option("keep_unknown"))]
         except BackstayError as error:
-            raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from None
+            raise AnsibleLookupError(say(error)) from None
 
     def _password(self, host: str, variables: Any, present: dict[str, str]) -> str | None:
         exists = offsite_user(host) in present

@@ -63,6 +63,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
+from ansible_collections.backstay.fleet.plugins.module_utils.sentences import say
 from ansible_collections.backstay.fleet.plugins.plugin_utils.repository_access import AccessBuilder
 
 
@@ -81,5 +82,5 @@ class LookupModule(LookupBase):
             try:
                 found.append(builder.build())
             except BackstayError as error:
-                raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from None
+                raise AnsibleLookupError(say(error)) from None
         return found

@@ -73,6 +73,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, Refused
+from ansible_collections.backstay.fleet.plugins.module_utils.sentences import say
 from ansible_collections.backstay.fleet.plugins.plugin_utils.certificate_authority import (
     is_foreign,
     issue,
@@ -99,9 +100,9 @@ class LookupModule(LookupBase):
         except SecretMissing as error:
             if self.get_option("allow_missing") and not self.get_option("present"):
                 return [""]
-            raise AnsibleLookupError(f"{error.message}. {error.hint}") from None
+            raise AnsibleLookupError(say(error)) from None
         except BackstayError as error:
-            raise AnsibleLookupError(". ".join(filter(None, (error.message, error.hint)))) from None
+            raise AnsibleLookupError(say(error)) from None
 
     def _certificate(self, server: str, names: list[str], variables: Any) -> str:
         present, replace = self.get_option("present"), self.get_option("replace_authority")

@@ -60,6 +60,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
 from ansible_collections.backstay.fleet.plugins.module_utils.release import install, is_installed
+from ansible_collections.backstay.fleet.plugins.module_utils.sentences import say
 
 
 def main() -> None:
@@ -89,7 +90,7 @@ def main() -> None:
         try:
             install(path, wanted["url"], wanted["checksum"], wanted["member"] or path.name, fetch)
         except BackstayError as error:
-            module.fail_json(msg=". ".join(filter(None, (error.message, error.hint))), **error.as_dict())
+            module.fail_json(msg=say(error), **error.as_dict())
         except OSError as error:
             module.fail_json(msg=f"cannot install {path} from {wanted['url']}: {error}")
     module.exit_json(changed=True, path=str(path))

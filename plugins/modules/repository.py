@@ -125,6 +125,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.repository_setup im
     settle,
     write_files,
 )
+from ansible_collections.backstay.fleet.plugins.module_utils.sentences import say
 
 _MACHINE = {
     "address": {"type": "str", "required": True},
@@ -179,7 +180,7 @@ def settle_and_write(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str,
     server = placement.repository_server(wanted["url"])
     if wanted["create"]:
         require_elsewhere(wanted, server)
-    placement.connect(server, wanted["connect_timeout"])
+    placement.connect(server, wanted["ca_pem"], wanted["connect_timeout"])
     directory = Path(wanted["directory"])
     access = Wanted(wanted["url"], wanted["password"], wanted["ca_pem"], wanted["environment"])
     known = known_identity(directory)
@@ -225,7 +226,7 @@ def main() -> None:
     try:
         module.exit_json(**settle_and_write(module, wanted))
     except BackstayError as error:
-        module.fail_json(msg=". ".join(filter(None, (error.message, error.hint))), **error.as_dict())
+        module.fail_json(msg=say(error), **error.as_dict())
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ adequate:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
 from ansible_collections.backstay.fleet.plugins.module_utils.repository_setup import find_program, is_adequate
+from ansible_collections.backstay.fleet.plugins.module_utils.sentences import say
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
     try:
         program, version = find_program()
     except BackstayError as error:
-        module.fail_json(msg=". ".join(filter(None, (error.message, error.hint))), **error.as_dict())
+        module.fail_json(msg=say(error), **error.as_dict())
     spelled = ".".join(str(part) for part in version)
     module.exit_json(changed=False, program=program, version=spelled, adequate=is_adequate(version))
 

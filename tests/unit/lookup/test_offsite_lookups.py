@@ -60,7 +60,7 @@ def test_a_control_node_without_the_secrets_does_not_replace_users(fleet: Fleet,
     (text,) = fleet.lookup("offsite_users", "offsite1", create=True)
     stranger = Fleet(tmp_path / "stranger")
     for options in ({"create": True}, {"allow_missing": True}):
-        with pytest.raises(AnsibleLookupError, match="there is no offsite-user-password of db1"):
+        with pytest.raises(AnsibleLookupError, match="There is no offsite-user-password of db1"):
             stranger.lookup("offsite_users", "offsite1", present=text, **options)
 
 
@@ -101,7 +101,7 @@ def test_access_of_several_hosts(fleet: Fleet) -> None:
 
 def test_an_error_is_one_sentence_with_a_hint(fleet: Fleet) -> None:
     fleet.lookup("server_certificate", "offsite1", create=True)
-    with pytest.raises(AnsibleLookupError, match=r"there is no repository-password of db1 .*\. bring the secrets here"):
+    with pytest.raises(AnsibleLookupError, match=r"There is no repository-password of db1 .*\. Bring the secrets here"):
         fleet.lookup("repository", "db1")
     with pytest.raises(AnsibleLookupError, match="the inventory has no host named nobody"):
         fleet.lookup("repository", "nobody")
