@@ -95,7 +95,18 @@ class Playbooks:
         return {**self.fleet.environment, **plain, **self.environment}
 
     def _record_files(self) -> list[Path]:
-        return list((self.fleet.state / "runs").glob("*/*.json"))
+        return record_files(self.fleet)
+
+
+def record_files(fleet: Fleet) -> list[Path]:
+    """Return the files of all records on this control node."""
+    return list((fleet.state / "runs").glob("*/*.json"))
+
+
+def newest_record(fleet: Fleet) -> dict[str, Any] | None:
+    """Return the newest record on this control node, None when there is none."""
+    files = sorted(record_files(fleet), key=lambda path: path.stat().st_mtime_ns)
+    return json.loads(files[-1].read_text()) if files else None
 
 
 def _children_cpu() -> float:

@@ -23,9 +23,9 @@ class Transaction(NamedTuple):
 
 
 def committed(fleet: Fleet, host: str = HOST) -> Transaction:
-    """Return the last transaction that the application knows to be committed."""
-    line = fleet.shell(host, f"grep ' commit ' {RECORD} | tail -n 1").split()
-    return Transaction(int(line[2]), line[3])
+    """Return the last transaction that the application knows to be committed; number 0 when there was none yet."""
+    line = fleet.shell(host, f"grep -s ' commit ' {RECORD} | tail -n 1").split()
+    return Transaction(int(line[2]), line[3]) if line else Transaction(0, "")
 
 
 def check(fleet: Fleet, host: str = HOST, socket: str = SOCKET, known: Transaction | None = None) -> dict[str, Any]:

@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Run a command with the tests' own lab up: started once, removed at the end in any case unless it was up before.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+export BACKSTAY_LAB="${BACKSTAY_LAB:-backstay-test}" BACKSTAY_LAB_PORT="${BACKSTAY_LAB_PORT:-42400}"
+unset BACKSTAY_STATE_DIR # secrets and records of test runs lie beside the lab and go with it
+lab=(/usr/bin/python3 lab/lab.py)
+
+take_down() {
+    status=$?
+    trap - EXIT INT TERM
+    # The last line belongs to the tests; what goes wrong here still is told, and counts.
+    "${lab[@]}" down > /dev/null || status=1
+    exit "$status"
+}
+
+if ! "${lab[@]}" status > /dev/null 2>&1; then
+    trap take_down EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+fi
+"${lab[@]}" up
+"$@"
