@@ -66,6 +66,10 @@ class Fleet:
         """Bring the lab up, complete it, repair what a test deleted. ``volumes`` are HOST:PATH=MIB[:FS]."""
         self.command("up", *(word for volume in volumes for word in ("--volume", volume)))
 
+    def exists(self) -> bool:
+        """Whether this lab was made already: its key is the first thing it gets and the last it loses."""
+        return (CHECKOUT / ".lab" / self.name / "id_ed25519").exists()
+
     def is_up(self) -> bool:
         """Whether every host of the lab runs."""
         argv = ["/usr/bin/python3", str(CHECKOUT / "lab" / "lab.py"), "status", "--json"]
