@@ -84,9 +84,11 @@ def running(fleet: Fleet, host: str = HOST) -> bool:
 def destroy(fleet: Fleet, host: str = HOST) -> str:
     """Kill the server, delete its data directory's content, and prove the loss; return what the server says of it."""
     fleet.ask(host, ["systemctl", "stop", "shop-writer.service"])
-    fleet.shell(host, f"systemctl kill --signal=KILL mariadb.service; find {DATADIR} -mindepth 1 -delete")
-    fleet.shell(host, f'test -z "$(ls -A {DATADIR})"')
-    # systemd may restart a killed server by itself, and it is asked to start, too: neither brings the data back.
+    kill = (
+        "systemctl kill --signal=KILL mariadb.service; systemctl stop mariadb.service"  # or systemd starts it again meanwhile
+    )
+    fleet.shell(host, f'{kill}; find {DATADIR} -mindepth 1 -delete; test -z "$(ls -A {DATADIR})"')
+    # Starting the server again does not bring the data back.
     fleet.ask(host, ["systemctl", "restart", "mariadb.service"], timeout=120)
     answer = ask_check(fleet, host)
     assert not answer["ok"], f"the data of {host} survived its destruction: {answer}"
