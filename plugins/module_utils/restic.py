@@ -20,6 +20,7 @@ from .errors import (
     RepositoryPassword,
 )
 from .job import KINDS
+from .process import spell_status
 from .receipt import HASH, MOMENT
 from .schema import problems
 
@@ -113,7 +114,7 @@ def read_tags(snapshot: Dict[str, Any]) -> Dict[str, str]:
 
 def error_for(status: int, stderr: str) -> BackstayError:
     """Return the error that exit ``status`` means, with restic's own last sentence (secrets are redacted by callers)."""
-    kind, meaning = _EXIT.get(status, (RepositoryError, f"restic ended with exit status {status}"))
+    kind, meaning = _EXIT.get(status, (RepositoryError, f"restic {spell_status(status)}"))
     said = last_message(stderr)
     return kind(f"{meaning}{': ' + said if said else ''}", _HINTS.get(status, ""))
 

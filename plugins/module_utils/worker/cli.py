@@ -45,6 +45,19 @@ def put_back(folder: Path) -> int:
     return 0
 
 
+def keep_restored(folder: Path) -> int:
+    """Settle for restored data that was not proved, and say so to the person who asked."""
+    from . import release as releasing
+    from .folder import JobFolder
+
+    try:
+        print(releasing.keep_restored(JobFolder(folder)))
+    except BackstayError as error:
+        print(f"{error.message}. {error.hint}".strip(), file=sys.stderr)
+        return 1
+    return 0
+
+
 def run(folder: Path) -> int:
     """Do the job in ``folder``."""
     from .runner import run_job
@@ -68,7 +81,13 @@ def release(folder: Path) -> int:
     return 0
 
 
-_ON_FOLDER: Dict[str, Callable[[Path], int]] = {"put-back": put_back, "release": release, "run": run, "supervise": supervise}
+_ON_FOLDER: Dict[str, Callable[[Path], int]] = {
+    "keep-restored": keep_restored,
+    "put-back": put_back,
+    "release": release,
+    "run": run,
+    "supervise": supervise,
+}
 
 
 def main() -> int:

@@ -7,7 +7,8 @@ alive               locked by whoever works on the job; a free lock means that n
 state.json          what the operator sees: ``{seq, step, bytes, total, rate, done}``
 events.jsonl        the ordered events, one JSON object a line (G-1)
 undo.json           what the release must undo, written before it is done
-swap.json           how far a directory exchange is (``begun``, ``done``, ``put back``)
+made.json           what a failure must remove, written before it is made
+swap.json           how far a directory exchange is (``begun``, ``done``, ``put back``, ``kept``)
 result.json         the end; its existence ends the job
 secrets/            access files that came with the job; removed when it ends
 ==================  =====================================================================================
@@ -106,6 +107,20 @@ class JobFolder:
     def drop_undo(self, entry: Dict[str, Any]) -> None:
         """Forget ``entry``: it was undone."""
         write_json(self.path / "undo.json", [item for item in self.undo_entries() if item != entry])
+
+    def made(self) -> List[Dict[str, str]]:
+        """Return what the job made outside its own folder, oldest first.
+
+        ``{directory}`` is the job's own with all that is in it, ``{parent}`` a folder above it that others may use meanwhile,
+        ``{unit}`` a transient unit, ``{hold}`` a service that is kept from starting.
+        """
+        return list(read_json(self.path / "made.json") or [])
+
+    def note_made(self, kind: str, name: str) -> None:
+        """Remember durably, *before* it is made, what a failure of this job must remove; see ``made``."""
+        entry = {kind: name}
+        if entry not in self.made():
+            write_json(self.path / "made.json", [*self.made(), entry])
 
 
 def write_secrets(folder: Path, secrets: Dict[str, str]) -> None:

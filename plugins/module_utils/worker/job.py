@@ -62,7 +62,6 @@ class Job:
         self.work = layout.work(self.specification["host"], self.specification["app"])
         self.seen: Dict[str, Any] = {"artifacts": [], "checks": [], "tools": {}, "facts": {}, "outage_seconds": 0.0}
         self.cleanups: List[Callable[[], None]] = []  # run in reverse when the job ends, however it ends
-        self.failure_cleanups: List[Callable[[], None]] = []  # run in reverse when it fails
         self._access: Optional[restic.Access] = None
         self._state: Dict[str, Any] = {"seq": 0, "step": "starting", "bytes": 0, "total": 0, "rate": 0, "done": False}
         self._told = 0.0
@@ -102,11 +101,6 @@ class Job:
     def prepare_work(self) -> None:
         """Make the scratch folder empty; what an interrupted job left there is worthless."""
         empty_directory(self.work)
-
-    def clear_failure(self) -> None:
-        """Run the clean-ups that only a failure needs."""
-        while self.failure_cleanups:
-            self.failure_cleanups.pop()()
 
     def clear_work(self) -> None:
         """Run the clean-ups that steps registered, then remove the scratch folder."""

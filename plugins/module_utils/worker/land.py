@@ -39,8 +39,7 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
         job.begin_step(f"land {item['kind']} set {item['set']}", artifact["bytes"])
         if into.exists() and any(into.iterdir()):
             raise CommandFailed(f"{into} is not empty; nothing is ever restored over other data", "remove it and try again")
-        _make(into)
-        job.seen.setdefault("made", []).append(into)
+        _make(job, into)
         _land_one(job, artifact, into, [word.replace("{into}", str(into)) for word in arguments["unpack"]])
 
 
@@ -80,12 +79,14 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str])
         )
 
 
-def _make(into: Path) -> None:
+def _make(job: Job, into: Path) -> None:
     """Make the private folder ``into``; new folders above it may be passed through by the account that will own it."""
     for parent in reversed(into.parents):
         if not parent.exists():
+            job.folder.note_made("parent", str(parent))
             parent.mkdir()
             parent.chmod(0o711)
+    job.folder.note_made("directory", str(into))
     private_directory(into)
 
 

@@ -8,12 +8,15 @@ unfinished restore: then nothing is started on half-restored data, and the resul
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
+from pathlib import Path
 from typing import Any, Dict, List
 
 from .. import layout
-from ..errors import BackstayError, Interrupted
+from ..errors import BackstayError, BadInput, Interrupted
+from ..process import run
 from . import services, swap
 from .folder import JobFolder, Lock, all_folders
 from .job import Job
@@ -28,6 +31,7 @@ def release(folder: JobFolder) -> None:
     try:
         problems = [] if swap.exchanged(folder.path) else undo(folder)
         if folder.result() is None:
+            remove_made(folder)
             error = Interrupted("the worker ended before the job did", "look at journalctl on this host, then run again")
             folder.finish(failure(folder, error, problems))
         shutil.rmtree(str(folder.secrets), ignore_errors=True)
@@ -41,6 +45,7 @@ def release(folder: JobFolder) -> None:
 def undo(folder: JobFolder) -> List[str]:
     """Undo every entry, newest first; return a sentence for each that failed and stays remembered."""
     problems = []
+    _unhold(folder)
     for entry in reversed(folder.undo_entries()):
         try:
             services.start(entry["service"], 300)
@@ -50,6 +55,34 @@ def undo(folder: JobFolder) -> List[str]:
             folder.event(f"release failed: {error.message}")
             problems.append(error.message)
     return problems
+
+
+def remove_made(folder: JobFolder) -> None:
+    """Remove what the job made, newest first - unless live data lies aside for it: then both copies are kept."""
+    for entry in [] if swap.exchanged(folder.path) else reversed(folder.made()):
+        try:
+            _remove_one(entry)
+        except OSError as error:
+            folder.event(f"release failed: {next(iter(entry.values()))} is left behind: {error.strerror}")
+
+
+def _remove_one(entry: Dict[str, str]) -> None:
+    if "hold" in entry:
+        services.unhold(entry["hold"])
+    elif "unit" in entry:
+        run(["systemctl", "stop", entry["unit"]], 120)  # one that is gone already was stopped by its own end
+    elif "directory" in entry:
+        swap.remove_tree(Path(entry["directory"]))
+    else:
+        with contextlib.suppress(OSError):  # somebody else uses it by now
+            Path(entry["parent"]).rmdir()
+
+
+def _unhold(folder: JobFolder) -> None:
+    """Let every service that the job held start again whenever anybody wishes."""
+    for entry in folder.made():
+        if "hold" in entry:
+            services.unhold(entry["hold"])
 
 
 def failure(folder: JobFolder, error: BackstayError, release_problems: List[str]) -> Dict[str, Any]:
@@ -85,17 +118,37 @@ def release_abandoned() -> int:
 def put_back(folder: JobFolder) -> str:
     """Put the data back that a failed restore moved aside, with its service stopped meanwhile; return a sentence."""
     state = swap.exchanged(folder.path)
-    names = [entry["service"] for entry in folder.undo_entries()]
-    names += [n for n in folder.specification().get("facts", {}).get("services", []) if n not in names]
+    names = _services(folder)
     if state:
         for name in names:
             services.stop(name, 300)
     sentence = swap.put_back(folder.path)
+    _unhold(folder)
     for name in names:
         services.start(name, 300)
     for entry in folder.undo_entries():
         folder.drop_undo(entry)
     return sentence + (f"; started: {', '.join(names)}" if names else "")
+
+
+def keep_restored(folder: JobFolder) -> str:
+    """Settle for the restored data of a restore that failed after its exchange; return a sentence. Nothing is removed."""
+    state = swap.exchanged(folder.path)
+    if state is None or state["state"] != "done":
+        raise BadInput(f"{folder.path.name} left no wholly exchanged data", "put back what lies aside")
+    _unhold(folder)
+    for name in _services(folder):
+        services.start(name, 300)
+    swap.settle(folder.path)
+    for entry in folder.undo_entries():
+        folder.drop_undo(entry)
+    return f"{state['target']} keeps the restored data; its former content stays in {state['aside']}"
+
+
+def _services(folder: JobFolder) -> List[str]:
+    """Return the services that the job stopped or that its app said it needs, each once."""
+    names = [entry["service"] for entry in folder.undo_entries()]
+    return names + [n for n in folder.specification().get("facts", {}).get("services", []) if n not in names]
 
 
 def _last_step(folder: JobFolder) -> str:

@@ -16,7 +16,7 @@ from .backup import run_backup
 from .folder import JobFolder, Lock, lock_resource
 from .job import Job
 from .land import planned
-from .release import failure, undo
+from .release import failure, remove_made, undo
 from .steps import perform
 
 
@@ -88,16 +88,8 @@ def _success(job: Job) -> Dict[str, Any]:
 
 def _failed(job: Job, error: BackstayError) -> Dict[str, Any]:
     """Release what the job holds, then return the result of its failure with secrets removed."""
-    job.clear_failure()
     problems = [] if swap.exchanged(job.folder.path) else undo(job.folder)
-    _remove_landed(job)
+    remove_made(job.folder)
     error.message, error.hint = redact(error.message), redact(error.hint)
     print(f"{error.code}: {error.message}", file=sys.stderr)
     return failure(job.folder, error, problems)
-
-
-def _remove_landed(job: Job) -> None:
-    """Remove what this job landed, unless live data already lies aside for it."""
-    if not swap.exchanged(job.folder.path):
-        for path in job.seen.get("made", []):
-            swap.remove_tree(path)

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import List
 
 from ..errors import ApplicationDown, CommandFailed
-from ..process import last_line, run
+from ..files import write_atomic
+from ..names import quote_name
+from ..process import last_line, require, run
 
 
 def has_systemd() -> bool:
@@ -41,6 +44,51 @@ def start(name: str, timeout: float) -> None:
         raise ApplicationDown(
             f"service '{name}' did not start: {last_line(done.stderr or done.stdout)}", f"see: journalctl -u {name}"
         )
+
+
+_UNITS = Path("/etc/systemd/system")
+_ALLOWED = Path("/run/backstay-allowed")  # gone after a boot
+
+
+def hold(name: str, run_id: str) -> None:
+    """Keep service ``name`` from being started, by a boot or by anybody, until ``allow`` (this boot) or ``unhold``."""
+    if not has_systemd():
+        return
+    allowed = _ALLOWED / quote_name(name)
+    allowed.unlink(missing_ok=True)
+    path = _hold_file(name)
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    path.parent.chmod(0o755)
+    content = f"# Written by Backstay run {run_id}: former data lies aside until the restore is proved or put back.\n"
+    write_atomic(path, f"{content}[Unit]\nAssertPathExists={allowed}\n".encode())
+    path.chmod(0o644)
+    require(["systemctl", "daemon-reload"], 60)
+
+
+def allow(name: str) -> None:
+    """Let a held service start until the next boot: the restore that holds it wants to prove it."""
+    if _hold_file(name).exists():
+        _ALLOWED.mkdir(mode=0o700, exist_ok=True)
+        (_ALLOWED / quote_name(name)).touch()
+
+
+def unhold(name: str) -> None:
+    """Let a service start again whenever anybody wishes; one that is not held is left alone."""
+    path = _hold_file(name)
+    if not path.exists():
+        return
+    path.unlink()
+    with contextlib.suppress(OSError):  # the administrator's own settings stay
+        path.parent.rmdir()
+    require(["systemctl", "daemon-reload"], 60)
+    (_ALLOWED / quote_name(name)).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        _ALLOWED.rmdir()
+
+
+def _hold_file(name: str) -> Path:
+    unit = name if name.endswith(".service") else name + ".service"
+    return _UNITS / f"{unit}.d" / "90-backstay-hold.conf"
 
 
 def _argv(verb: str, name: str) -> List[str]:

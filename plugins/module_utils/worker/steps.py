@@ -38,6 +38,7 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
             stopped[name] = time.monotonic()
             services.stop(name, limit)
         return
+    services.allow(name)
     services.start(name, limit)
     job.folder.drop_undo(undo)
     if name in stopped:
@@ -50,13 +51,19 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
 def discard(job: Job, arguments: Dict[str, Any]) -> None:
     """Remove a directory that this job made. Raise Refused for any other."""
     path = Path(arguments["path"])
-    if path not in job.seen.get("made", []) and job.work not in [path, *path.parents]:
+    if {"directory": str(path)} not in job.folder.made() and job.work not in [path, *path.parents]:
         raise Refused(f"{path} was not made by this job and is not removed")
     swap.remove_tree(path)
 
 
 def exchange(job: Job, arguments: Dict[str, Any]) -> None:
-    """Put landed data in the place of live data, which moves aside; see ``swap``."""
+    """Put landed data in the place of live data, which moves aside; see ``swap``.
+
+    What was stopped for it is held: after a power cut no boot may start it on data that is half exchanged or not proved yet.
+    """
+    for entry in job.folder.undo_entries():
+        job.folder.note_made("hold", entry["service"])
+        services.hold(entry["service"], job.specification["run"])
     job.seen["aside"] = str(swap.exchange(job.folder.path, job.specification["run"], arguments))
     job.seen["keep_aside"] = arguments.get("keep_aside", True)
 

@@ -76,6 +76,11 @@ def exchanged(folder: Path) -> Optional[Dict[str, Any]]:
     return state if state and state["state"] in ("begun", "done") else None
 
 
+def settle(folder: Path) -> None:
+    """Remember that somebody chose the data that came in; what lies aside stays where it is."""
+    write_json(folder / "swap.json", dict(read_json(folder / "swap.json") or {}, state="kept"))
+
+
 def forget_aside(folder: Path) -> None:
     """Remove what was moved aside: only after the restore has verified, and only when asked to."""
     state = read_json(folder / "swap.json")

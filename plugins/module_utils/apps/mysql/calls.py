@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from ...errors import ApplicationDown, BackstayError, CommandFailed, IntegrityError
 from ...files import write_atomic
-from ...process import kill_group, last_line, require, run, spawn
+from ...process import kill_group, last_line, run, spawn
 from .client import connection_argv, object_counts, query
 from .physical import prepare
 
@@ -103,7 +103,7 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
     """
     directory, user = Path(arguments["directory"]), arguments.get("user", "mysql")
     if [path.name for path in directory.iterdir()] == ["data"]:
-        job.seen["made"].append(directory)  # nothing of anybody else's is in it, so it may be discarded as a whole
+        job.folder.note_made("directory", str(directory))  # nothing of anybody else's is in it: it may go as a whole
     write_atomic(directory / "my.cnf", side_configuration(directory, user).encode())
     shutil.chown(str(directory / "my.cnf"), user, user)
     for folder, folders, names in os.walk(str(directory)):
@@ -113,10 +113,10 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
     argv = ["mariadbd", f"--defaults-file={directory}/my.cnf"]
     if arguments.get("detached"):
         unit = "backstay-side-" + job.specification["run"]
+        job.folder.note_made("unit", unit + ".service")
         done = run(["systemd-run", "--quiet", "--collect", "--unit", unit, "--", *argv], 60)
         if done.status != 0:
             raise CommandFailed(f"the side instance could not be started: {last_line(done.stderr)}")
-        job.failure_cleanups.append(lambda: _stop_unit(unit))
         job.seen["facts"].update(socket=f"{directory}/server.sock", stop_command=f"sudo systemctl stop {unit}")
         return
     process = spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,11 +127,6 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
 def stop_side(job: Job, arguments: Dict[str, Any]) -> None:
     """Stop the side instance of this job."""
     _end(job.seen.pop("side"))
-
-
-def _stop_unit(unit: str) -> None:
-    """Stop the transient unit of a side instance that did not pass its check."""
-    require(["systemctl", "stop", unit], 120)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
