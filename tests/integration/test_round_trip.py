@@ -101,8 +101,9 @@ def test_one_damaged_blob_is_noticed_and_live_data_stays(live: App, playbooks: P
     finally:
         repository.flip(fleet, blob)
     for run in (verified, restored):
-        run.refused(done["set"], "damaged")
-        assert run.record["status"] == "failed" and run.record["error"]["code"] == "integrity"
+        run.refused(f"Set {done['set']}: ", "damaged")
+        error = run.record["error"]
+        assert run.record["status"] == "failed" and error["code"] == "integrity" and done["set"] in error["message"]
     assert live.identity() == identity
     live.prove()
     playbooks.run("verify", "--limit", live.host, backstay_set=done["set"]).demand()
