@@ -21,10 +21,11 @@ from lab_tools.playbooks import Playbooks, newest_record
 
 SEED_MIB = 64
 BOLD, DIM, RED, GREEN, PLAIN = ("\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
-# What is worth reading of a playbook that goes well: progress, what the product says itself, the recap.
+# What is worth reading of a playbook that goes well: progress, what the product says itself, what changed.
 _PROGRESS = re.compile(r"^\S+ mysql (backup|restore|verify): ")
 _SAID = re.compile(r'^\s+(?:"?msg"?: )?"?(\S+: set .*|\S+ gets mysql .*|\S+: \w+ of mysql .*|mysql  20.*)')
-_RECAP = re.compile(r"^(\S+)\s+: ok=")
+_TASK = re.compile(r"^TASK \[(?:[\w.]+ : )?(.*?)\] \*+")
+_CHANGED = re.compile(r"^changed: \[(\S+?)[\] ]")
 
 
 class NotProven(Exception):
@@ -38,14 +39,32 @@ def fleet_of_operator() -> Fleet:
     return Fleet(os.environ.get("BACKSTAY_LAB") or "backstay", int(os.environ.get("BACKSTAY_LAB_PORT") or 42200), state)
 
 
-def useful(line: str) -> str:
-    """Return what of a line of Ansible's output is worth showing, empty for the rest."""
-    if _PROGRESS.match(line):
-        return line
-    said = _SAID.match(line)
-    if said:
-        return said[1].rstrip('",')
-    return line if _RECAP.match(line) else ""
+class Excerpt:
+    """Chooses from Ansible's output, line by line, what is worth showing."""
+
+    def __init__(self) -> None:
+        self._task = ""
+        self._last = ""
+
+    def of(self, line: str) -> str:
+        """Return what to show of ``line``, empty for nothing."""
+        shown = self._choose(line)
+        if shown == self._last:
+            return ""
+        self._last = shown or self._last
+        return shown
+
+    def _choose(self, line: str) -> str:
+        task = _TASK.match(line)
+        if task:
+            self._task = task[1]
+        changed = _CHANGED.match(line)
+        if changed:
+            return f"{changed[1]}: {self._task}"
+        said = _SAID.match(line)
+        if said:
+            return said[1].rstrip('",')
+        return line if _PROGRESS.match(line) else ""
 
 
 class Demo:
@@ -76,11 +95,11 @@ class Demo:
         before = newest_record(self.fleet)
         process = self.playbooks.begin(name, *options, **variables)
         assert process.stdout
-        everything = []
+        everything, excerpt = [], Excerpt()
         for raw in process.stdout:
             line = raw.decode(errors="replace").rstrip("\n")
             everything.append(line)
-            shown = useful(line)
+            shown = excerpt.of(line)
             if shown:
                 self.tell(shown)
         if process.wait() != 0:
