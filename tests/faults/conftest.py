@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab, the scene and the offsets of the fault tests. ``FAULTS``, ``FAULTS_APP`` and ``FAULTS_SEED`` steer them."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+from faults.scene import Scene
+from faults.subjects import SUBJECTS
+from lab_tools.fleet import OFFSITE, Fleet
+from lab_tools.playbooks import Playbooks
+
+MODE = os.environ.get("FAULTS") or "full"
+APP = os.environ.get("FAULTS_APP") or "mysql"
+SEED = os.environ.get("FAULTS_SEED") or str(random.SystemRandom().randrange(10**6))
+OFFSETS = {"short": 1, "full": 3}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse settings that mean nothing."""
+    config.addinivalue_line("markers", "every_offset: a full run repeats the test at several random offsets")
+    if MODE not in OFFSETS:
+        raise pytest.UsageError(f"FAULTS={MODE} is neither short nor full")
+    if APP not in SUBJECTS:
+        raise pytest.UsageError(f"there are no fault tests for the app '{APP}' (known: {', '.join(sorted(SUBJECTS))})")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how to repeat this run."""
+    return f"faults: app {APP}, {MODE}; repeat with: make faults APP={APP} FAULTS={MODE} FAULTS_SEED={SEED}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give every test that asks for an ``offset`` its random shares of the data, the same for the same seed."""
+    if "offset" in metafunc.fixturenames:
+        chance = random.Random(f"{SEED} {metafunc.function.__name__}")
+        count = OFFSETS[MODE] if metafunc.definition.get_closest_marker("every_offset") else 1
+        metafunc.parametrize("offset", [round(chance.uniform(0.01, 0.6), 3) for _ in range(count)])
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Fleet:
+    """The lab, up, with an offsite server and the app's host set up."""
+    fleet = Fleet.from_environment()
+    if not fleet.is_up():
+        fleet.up()
+    if fleet.ask(OFFSITE, ["systemctl", "is-active", "--quiet", "backstay-offsite.service"]).status != 0:
+        Playbooks(fleet).run("offsite").demand()
+    return fleet
+
+
+@pytest.fixture(scope="session")
+def scene(fleet: Fleet) -> Iterator[Scene]:
+    """The scene, with one good set to begin with; at the end the newest of all sets is proved."""
+    scene = Scene(fleet, SUBJECTS[APP](fleet))
+    scene.abandon()
+    scene.subject.prepare()
+    scene.good = scene.sets() if fleet.ask(scene.host, ["test", "-d", "/var/lib/backstay/worker"]).status == 0 else []
+    scene.backup()
+    scene.gates.install()
+    yield scene
+    scene.gates.remove()
+
+
+@pytest.fixture(autouse=True)
+def settled(request: pytest.FixtureRequest, scene: Scene) -> Iterator[None]:
+    """After every fault the host has to be as if nothing had happened; in a full run the next backup has to succeed, too."""
+    scene.begin()
+    yield
+    scene.gates.open("start")
+    scene.gates.open("stop")
+    if getattr(request.node, "failed", False):
+        scene.abandon()
+        return
+    scene.settled()
+    if MODE == "full":
+        scene.backup()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def next_backup(scene: Scene) -> Iterator[None]:
+    """After the faults of a module an ordinary backup has to succeed."""
+    yield
+    scene.backup()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Let fixtures know that the test itself failed: then its state is left for the eye, only its processes end."""
+    report = yield
+    if report.when == "call":
+        item.failed = report.failed  # type: ignore[attr-defined]
+    return report

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the fault tests must know of an app: where it runs, what its procedure is called, how its data is proved.
+
+Another app joins by another class in ``SUBJECTS``; the tests themselves name no app.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab_tools import shop
+from lab_tools.fleet import Fleet
+from lab_tools.waiting import wait_until
+
+
+class MysqlSubject:
+    """MariaDB with the shop, whose writer commits all the time."""
+
+    app = "mysql"
+    host = "shop-db1"
+    service = "mariadb.service"
+    capture_step = "Take the data files"
+    landing_step = "land full"
+    start_step = "Start the server"
+    datadir = shop.DATADIR
+    yard = "/var/lib/.backstay-mysql"
+    broken_settings = ("/etc/mysql/mariadb.conf.d/99-fault.cnf", "[mariadb]\nthere_is_no_such_option = 1\n")
+    seed_mib = 64
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def prepare(self) -> None:
+        """Have enough data that a capture can be hit in its middle."""
+        shop.check(self._fleet, self.host)
+        tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shop_archive'"
+        if shop.sql(self._fleet, tables, self.host).strip() == "0":
+            self._fleet.command("seed", self.host, "--mib", str(self.seed_mib), "--no-binlog")
+
+    def mark(self) -> shop.Transaction:
+        """Return the last transaction that the application knows to be committed: it must never be missed again."""
+        return shop.committed(self._fleet, self.host)
+
+    def prove(self, known: shop.Transaction) -> dict[str, Any]:
+        """Prove that the application runs, commits, and has lost nothing. Raise AssertionError otherwise."""
+        wait_until(lambda: shop.running(self._fleet, self.host), "the server answers", 90)
+        before = self.mark()
+        wait_until(lambda: self.mark() != before, "the application commits", 90)
+        return shop.check(self._fleet, self.host, known=known)
+
+    def main_process(self) -> str:
+        """Return the process id of the server."""
+        return self._fleet.run(self.host, "systemctl", "show", "--value", "--property=MainPID", self.service).strip()
+
+    def add_unique_data(self, mib: int) -> None:
+        """Add data that neither compresses nor is in the repository yet."""
+        statements = (
+            "CREATE SCHEMA IF NOT EXISTS fault_bulk",
+            "CREATE TABLE IF NOT EXISTS fault_bulk.noise (id INT AUTO_INCREMENT PRIMARY KEY, body MEDIUMBLOB)",
+        )
+        for statement in statements:
+            shop.sql(self._fleet, "SET sql_log_bin = 0; " + statement, self.host)
+        one = "INSERT INTO fault_bulk.noise (body) SELECT GROUP_CONCAT(RANDOM_BYTES(1024) SEPARATOR '') FROM seq_1_to_1024"
+        settings = "SET sql_log_bin = 0; SET group_concat_max_len = 16777216; "
+        shop.sql(self._fleet, settings + "; ".join([one] * mib), self.host)
+
+    def remove_unique_data(self) -> None:
+        """Remove what ``add_unique_data`` added."""
+        shop.sql(self._fleet, "SET sql_log_bin = 0; DROP SCHEMA IF EXISTS fault_bulk", self.host)
+
+
+SUBJECTS = {"mysql": MysqlSubject}
+Subject = MysqlSubject

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside a protected host: wait until a job is at a point, then hit one of its processes at once.
+
+Read by ``injection.py`` and fed to the host's Python; standard library only. One JSON object as the only argument::
+
+    {run, step, bytes, exists, hit, signal, deadline}
+
+``step`` is the beginning of the step's name, ``bytes`` what that step must have moved at least, ``exists`` a path that must be
+there, ``hit`` the part a process plays for the job (worker, meter, tool, restic, unpack) and ``signal`` what it gets.
+Prints ``{pid, bytes, step}`` of the moment. Exit status 1 with one sentence when the point never came or nothing was to hit.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+JOBS = Path("/var/lib/backstay/jobs")
+PAUSE = 0.002
+
+
+def processes():
+    """Return ``{pid: (parent, argv)}`` of everything that runs here."""
+    found = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                argv = (path / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]
+                parent = int((path / "stat").read_bytes().rpartition(b")")[2].split()[1])
+            except OSError:
+                continue
+            found[int(path.name)] = (parent, argv)
+    return found
+
+
+def player(run, part):
+    """Return the process that plays ``part`` for the job, None when there is none at this moment."""
+    running = processes()
+    folder = str(JOBS / run)
+
+    def children(parent):
+        return {pid: argv for pid, (above, argv) in running.items() if above == parent and argv}
+
+    def of_worker(command):
+        return next((pid for pid, (_above, argv) in running.items() if argv[2:4] == [command, folder]), None)
+
+    if part in ("worker", "meter"):
+        return of_worker("run" if part == "worker" else "meter")
+    if part == "tool":
+        return next(iter(children(of_worker("meter"))), None)
+    own = children(of_worker("run"))
+    restic = {pid for pid, argv in own.items() if Path(argv[0]).name == "restic"}
+    return next(iter(restic if part == "restic" else set(own) - restic), None)
+
+
+def look(run):
+    """Return ``(step, bytes)`` that the job shows; the count of a running capture is fresher than its state."""
+    try:
+        state = json.loads((JOBS / run / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "", 0
+    moved = state["bytes"]
+    for path in (JOBS / run).glob("count-*"):
+        moved = max(moved, int(path.read_bytes() or b"0"))
+    return state["step"], moved
+
+
+def arrived(wanted, step, moved):
+    """Return whether the job is where the fault is to happen."""
+    if wanted["exists"]:
+        return Path(wanted["exists"]).exists()
+    return step.startswith(wanted["step"]) and moved >= wanted["bytes"]
+
+
+def await_point(wanted):
+    """Return ``(step, bytes)`` once the job is there; end the program with a sentence when it will not be."""
+    deadline = time.monotonic() + wanted["deadline"]
+    while True:
+        step, moved = look(wanted["run"])
+        if arrived(wanted, step, moved):
+            return step, moved
+        seen = f"last seen in step '{step}' with {moved} bytes"
+        if (JOBS / wanted["run"] / "result.json").exists():
+            sys.exit(f"the job ended before the fault: {seen}")
+        if time.monotonic() > deadline:
+            sys.exit(f"the job never came to the point of the fault: {seen}")
+        if not wanted["exists"]:  # a path appears in the middle of something short
+            time.sleep(PAUSE)
+
+
+def main():
+    wanted = json.loads(sys.argv[1])
+    step, moved = await_point(wanted)
+    pid = None
+    if wanted["hit"]:
+        pid = player(wanted["run"], wanted["hit"])
+        if pid is None:
+            sys.exit(f"there is no {wanted['hit']} to hit in step '{step}' with {moved} bytes")
+        os.kill(pid, getattr(signal, wanted["signal"]))
+    print(json.dumps({"pid": pid, "bytes": moved, "step": step}))
+
+
+main()
