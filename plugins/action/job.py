@@ -40,9 +40,9 @@ def specification(arguments: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def keep_record(directory: str, result: dict[str, Any]) -> str:
-    """Write the result of a run below ``directory`` on the control node and return the file's path."""
-    path = Path(directory).expanduser() / quote_name(result["host"]) / f"{quote_name(result['run'])}.json"
+def keep_record(directory: str, host: str, result: dict[str, Any]) -> str:
+    """Write the result of a run of ``host`` below ``directory`` on the control node and return the file's path."""
+    path = Path(directory).expanduser() / quote_name(host) / f"{quote_name(result['run'])}.json"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -78,22 +78,27 @@ class ActionModule(ActionBase):
         patience = float(arguments.get("reconnect_timeout", 900))
         request = {"specification": wanted}
         reply = persist(self, lambda: client.ask("start", request, files), who, patience)
-        earlier = [self._keep_earlier(arguments["records"], item) for item in reply["uncollected"]]
+        earlier = [self._keep_earlier(arguments["records"], wanted["host"], item) for item in reply["uncollected"]]
         polls = JobWatch(self, reply["folder"], who, patience).until_end()
         question = {"run": wanted["run"], "acknowledged": earlier}
         collected = persist(self, lambda: client.ask("collect", question), who, patience)
         if not collected["done"]:
             raise BackstayError(f"run {wanted['run']} came to no end", f"look into {reply['folder']} on {wanted['host']}")
         result = collected["result"]
-        answer = {"changed": True, "result": result, "record": keep_record(arguments["records"], result), "polls": polls}
+        answer = {
+            "changed": True,
+            "result": result,
+            "record": keep_record(arguments["records"], wanted["host"], result),
+            "polls": polls,
+        }
         if result["status"] == "ok":
             return answer
         return self._failure(answer, result)
 
     @staticmethod
-    def _keep_earlier(records: str, result: dict[str, Any]) -> str:
+    def _keep_earlier(records: str, host: str, result: dict[str, Any]) -> str:
         """Keep the record of a run that ended while nobody was there to collect it, tell about it, return its id."""
-        keep_record(records, result)
+        keep_record(records, host, result)
         said = result.get("error", {}).get("message", "")
         Display().warning(f"{result['host']}: run {result['run']} ended {result['status']} uncollected. {said}".rstrip())
         return str(result["run"])

@@ -26,14 +26,24 @@ def chains(summaries: List[Summary]) -> Dict[str, List[Summary]]:
     A set whose line of parents does not end in a full set, or runs in a circle, is left out: it can not be restored.
     """
     known = {item["set"]: item for item in summaries}
-    result = {}
+    result: Dict[str, List[Summary]] = {}
     for item in summaries:
-        line = [item]
-        while line[0]["kind"] != "full" and line[0]["parent"] in known and len(line) <= len(known):
-            line.insert(0, known[line[0]["parent"]])
-        if line[0]["kind"] == "full" and line[0]["parent"] is None:
-            result[item["set"]] = line
+        line: List[Summary] = []  # from the set towards its full set, as far as nobody has been before
+        seen = set()
+        current: Optional[Summary] = item
+        while current is not None and current["set"] not in result and current["set"] not in seen:
+            seen.add(current["set"])
+            line.append(current)
+            current = None if current["kind"] == "full" else known.get(current["parent"])
+        base = result.get(current["set"]) if current else ([] if _is_base(line[-1]) else None)
+        for link in reversed(line if base is not None else []):
+            base = [*(base or []), link]
+            result[link["set"]] = base
     return result
+
+
+def _is_base(item: Summary) -> bool:
+    return bool(item["kind"] == "full" and item["parent"] is None)
 
 
 def reach(chain: List[Summary]) -> Tuple[datetime, datetime]:
@@ -86,14 +96,17 @@ def plan_hash(body: Dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def confirm(planned: Dict[str, Any], receipt: Receipt) -> List[Receipt]:
+def confirm(planned: Dict[str, Any], receipt: Receipt, host: str, app: str) -> List[Receipt]:
     """Return the receipts of the planned sets, oldest first, taken from the last one's ``chain``.
 
-    Raise IntegrityError when they are other sets than planned or do not continue each other.
+    Raise IntegrityError when they are other sets than planned, of another host or app, or do not continue each other.
     """
     line = [*receipt["chain"], receipt]
     if [item["set"] for item in line] != planned["sets"]:
         raise IntegrityError(f"the receipt of set {receipt['set']} carries another chain than its tags say")
+    for item in line:
+        if (item["host"], item["app"]) != (host, app):
+            raise IntegrityError(f"the receipt of set {item['set']} is of {item['app']} on {item['host']}")
     for parent, child in zip(line, line[1:]):
         if child["parent"] != parent["set"] or child["position"]["not_before"] != parent["position"]["not_after"]:
             raise IntegrityError(f"set {child['set']} does not continue set {parent['set']}")

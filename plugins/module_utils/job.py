@@ -17,6 +17,8 @@ ACTIONS = ("backup", "restore", "verify")
 KINDS = ("full", "differential", "incremental", "log")
 TRANSPORTS = ("stream", "stage")
 
+SET_PATTERN = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6,}\Z"
+
 _TEXT = {"type": "string", "minLength": 1}
 _ARGV = {"type": "array", "minItems": 1, "items": {"type": "string"}}
 _PATH = {"type": "string", "pattern": r"^/[^\x00]*\Z"}
@@ -54,7 +56,6 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         argv=_ARGV,
         proof=_PROOF,
         estimate_bytes={"type": "integer", "minimum": 0},
-        consumes={"type": "boolean"},
     ),
     # Bring the artifacts of the planned sets back, hash-checked, through the tool that unpacks standard input.
     "land": _arguments(
@@ -63,6 +64,7 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         kinds={"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(KINDS)}},
         into=_PATH,
         unpack=_ARGV,
+        account=_TEXT,  # runs the unpacking tool and owns what it writes; the data may come from a hostile host
     ),
     # Exchange the content of a directory: live data aside, landed data in; undone by ``put-back``.
     "swap": _arguments(
@@ -103,7 +105,7 @@ JOB_SCHEMA: Dict[str, Any] = {
         "host": _TEXT,  # the protected host, by its inventory name
         "source": _TEXT,  # whose sets: differs from host in a restore to another host
         "kind": {"type": "string", "enum": list(KINDS)},
-        "set": {"type": "string", "pattern": r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6,}\Z"},
+        "set": {"type": "string", "pattern": SET_PATTERN},
         "transport": {"type": "string", "enum": list(TRANSPORTS)},
         "resource": _TEXT,  # what no two jobs may touch at once, e.g. mysql:/var/lib/mysql
         "repository": {
@@ -113,7 +115,6 @@ JOB_SCHEMA: Dict[str, Any] = {
             "properties": {
                 "name": _TEXT,
                 "directory": {"type": "string"},  # empty: the files come with the job's secrets
-                "stand_for": {"type": "array", "items": {"type": "string"}},
             },
         },
         "stall_timeout": {"type": "number", "minimum": 1},

@@ -45,6 +45,15 @@ def parse_moment(text: str) -> datetime:
         raise BadInput(f"'{text}' is not a moment: {error}") from error
 
 
+def is_moment(text: str) -> bool:
+    """Return whether ``text`` names a moment that exists."""
+    try:
+        parse_moment(text)
+    except BadInput:
+        return False
+    return True
+
+
 def set_id(moment: datetime, suffix: str) -> str:
     """Return the id of a set that begins at ``moment``: sortable, unique through the random ``suffix``."""
     return moment.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ") + "-" + suffix

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import threading
@@ -42,17 +43,40 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def spawn(argv: List[str], extra_environment: Optional[Dict[str, str]] = None, **options: Any) -> subprocess.Popen[bytes]:
-    """Start ``argv`` in a process group of its own that dies with this process. Raise CommandFailed when it cannot."""
+def _become(account: Optional[str]) -> Callable[[], None]:
+    """Return what a new process does before it runs: give up root for ``account`` (if any), then die with its parent."""
+    if account is None:
+        return die_with_parent
+    entry = pwd.getpwnam(account)
+    groups = os.getgrouplist(account, entry.pw_gid)
+
+    def become() -> None:
+        os.setgroups(groups)
+        os.setgid(entry.pw_gid)
+        os.setuid(entry.pw_uid)
+        die_with_parent()  # last: a change of account takes the wish back
+
+    return become
+
+
+def spawn(
+    argv: List[str], extra_environment: Optional[Dict[str, str]] = None, account: Optional[str] = None, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start ``argv`` in a process group of its own that dies with this process, as ``account`` (default: root).
+
+    Raise CommandFailed when it cannot be started.
+    """
     settings: Dict[str, Any] = {
         "stdin": subprocess.DEVNULL,
         "env": environment(extra_environment),
         "start_new_session": True,
-        "preexec_fn": die_with_parent,  # the worker starts processes from one thread at a time
     }
     settings.update(options)
     try:
+        settings["preexec_fn"] = _become(account)  # the worker starts processes from one thread at a time
         return subprocess.Popen(argv, **settings)
+    except KeyError as error:
+        raise CommandFailed(f"this host has no account '{account}'", "check the user variable of the role") from error
     except OSError as error:
         raise CommandFailed(f"cannot start {argv[0]}: {error.strerror}", "is the tool installed on this host?") from error
 
@@ -110,6 +134,7 @@ def run(
     timeout: Optional[float] = None,
     *,
     extra_environment: Optional[Dict[str, str]] = None,
+    account: Optional[str] = None,
     stdout_limit: int = 64 << 20,
     stderr_limit: int = TAIL_BYTES,
     feed: Optional[bytes] = None,
@@ -123,6 +148,7 @@ def run(
     process = spawn(
         argv,
         extra_environment,
+        account,
         stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -12,11 +12,10 @@ import json
 from typing import Any, Dict, List
 
 from .errors import IntegrityError
-from .job import KINDS, TRANSPORTS
+from .job import KINDS, SET_PATTERN, TRANSPORTS
 from .schema import problems
 
 SCHEMA_NAME = "backstay.receipt/1"
-FILE_NAME = "receipt.json"
 
 _TEXT = {"type": "string", "minLength": 1}
 MOMENT = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"}
@@ -48,7 +47,7 @@ RECEIPT_SCHEMA: Dict[str, Any] = {
     ],
     "properties": {
         "schema": {"type": "string", "enum": [SCHEMA_NAME]},
-        "set": _TEXT,
+        "set": {"type": "string", "pattern": SET_PATTERN},
         "run": _TEXT,
         "host": _TEXT,
         "app": _TEXT,
@@ -79,7 +78,7 @@ RECEIPT_SCHEMA: Dict[str, Any] = {
                 "required": ["name", "path", "bytes", "sha256", "exit", "snapshot"],
                 "properties": {
                     "name": _TEXT,
-                    "path": _TEXT,
+                    "path": {"type": "string", "pattern": r"^/[^\x00]*\Z"},
                     "bytes": {"type": "integer", "minimum": 1},
                     "sha256": HASH,
                     "exit": {"type": "integer"},
@@ -133,6 +132,8 @@ def check(receipt: Dict[str, Any]) -> None:
     """Raise IntegrityError naming everything in ``receipt`` that breaks the schema or the order of events (G-1)."""
     found = list(problems(RECEIPT_SCHEMA, receipt, "receipt"))
     if not found:
+        for index, item in enumerate(receipt["chain"]):
+            found += problems(RECEIPT_SCHEMA, item, f"receipt.chain[{index}]")
         names = [event["event"] for event in receipt["events"]]
         if names[0] != "start backup" or names[-1] != "end backup":
             found.append("receipt.events must run from 'start backup' to 'end backup'")

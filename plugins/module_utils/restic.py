@@ -13,6 +13,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from .errors import (
     BackstayError,
     CaptureFailed,
+    IntegrityError,
     RepositoryAbsent,
     RepositoryError,
     RepositoryLocked,
@@ -20,6 +21,7 @@ from .errors import (
     RepositoryPassword,
 )
 from .job import KINDS
+from .moment import is_moment
 from .process import spell_status
 from .receipt import HASH, MOMENT
 from .schema import problems
@@ -35,6 +37,9 @@ _EXIT = {
     12: (RepositoryPassword, "the repository password is wrong"),
     130: (RepositoryError, "restic was interrupted"),
 }
+
+# restic has no exit status for damage (1 is any failure); these are its words where stored bytes are not what was written.
+_DAMAGE = ("ciphertext verification failed", "wrong data returned", "invalid data returned", "does not match")
 
 
 # What a snapshot must be tagged with to be a set's receipt. A client may write what it likes, so nothing is taken on trust.
@@ -94,7 +99,7 @@ def snapshots_argv(access: Access, host: str, tags: Optional[Dict[str, str]] = N
 
 def dump_argv(access: Access, snapshot: str, path: str) -> List[str]:
     """Return the argv that writes the file ``path`` of ``snapshot`` to standard output."""
-    return [*base_argv(access), "dump", snapshot, path]
+    return [*base_argv(access), "dump", "--", snapshot, path]  # both come from a receipt: words, never options
 
 
 def tag_argv(tags: Dict[str, str]) -> List[str]:
@@ -116,6 +121,8 @@ def error_for(status: int, stderr: str) -> BackstayError:
     """Return the error that exit ``status`` means, with restic's own last sentence (secrets are redacted by callers)."""
     kind, meaning = _EXIT.get(status, (RepositoryError, f"restic {spell_status(status)}"))
     said = last_message(stderr)
+    if status == 1 and any(words in said for words in _DAMAGE):
+        return IntegrityError(f"stored data is damaged: {said}", "restore another set")
     return kind(f"{meaning}{': ' + said if said else ''}", _HINTS.get(status, ""))
 
 
@@ -168,7 +175,8 @@ def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Return a summary for every receipt snapshot in a listing, oldest first, each set once.
 
     Given the decoded ``snapshots --json``. A snapshot counts when it is tagged as a receipt, names everything a summary
-    needs and holds exactly the one file of the promised size; all else in the repository is never offered.
+    needs and holds exactly the one file of the promised size; all else in the repository is never offered. Of two that claim
+    the same set the older one stands, so that nobody replaces a set by appending another.
     """
     found: Dict[str, Dict[str, Any]] = {}
     for snapshot in snapshots:
@@ -177,6 +185,8 @@ def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
             continue
         summary = snapshot.get("summary") or {}
         if summary.get("total_files_processed") != 1 or str(summary.get("total_bytes_processed")) != tags["size"]:
+            continue
+        if not is_moment(tags["at"]) or tags["set"] in found:
             continue
         found[tags["set"]] = {
             "set": tags["set"],

@@ -70,6 +70,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -79,9 +80,13 @@ HOME = os.path.join(os.environ.get("BACKSTAY_ROOT", "/var/lib/backstay"), "worke
 def install(source, target):
     """Keep the archive ``source`` as ``target``, whole or not at all."""
     os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-    shutil.copyfile(source, target + ".new")
-    os.chmod(target + ".new", 0o700)
-    os.replace(target + ".new", target)
+    # A name of its own: two inventory names on one host may be pushed to at the same moment.
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target), suffix=".new")
+    with os.fdopen(descriptor, "wb") as kept, open(source, "rb") as pushed:
+        shutil.copyfileobj(pushed, kept)
+        kept.flush()
+        os.fsync(kept.fileno())
+    os.replace(temporary, target)
 
 
 def ask(archive, command, request):

@@ -14,6 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
 
 FIRST_POLL_SECONDS = 2
 LAST_POLL_SECONDS = 30
@@ -24,18 +25,19 @@ _GONE_SECONDS = 20  # how long a release may take to write a result after its wo
 def poll_command(folder: str, seconds: int) -> str:
     """Return the shell command of one poll: wait until the worker lets go, at most ``seconds``, then say how things are.
 
-    The last line is RESULT (the job ended), ALIVE (somebody works on it) or GONE.
+    The last line is RESULT (the job ended), ALIVE (somebody works on it), GONE (nobody does) or LOST (no such job here).
     """
-    alive, state, result = (shlex.quote(f"{folder}/{name}") for name in ("alive", "state.json", "result.json"))
+    names = ("spec.json", "alive", "state.json", "result.json")
+    specification, alive, state, result = (shlex.quote(f"{folder}/{name}") for name in names)
     wait = f"if command -v flock >/dev/null; then flock -s -w {seconds} {alive} true; else sleep {seconds}; fi"
     verdict = f"if [ -e {result} ]; then echo RESULT; elif flock -s -n {alive} true; then echo GONE; else echo ALIVE; fi"
-    return f"{wait}; cat {state}; echo; {verdict}"
+    return f"if [ ! -r {specification} ]; then echo LOST; else {wait}; cat {state}; echo; {verdict}; fi"
 
 
 def read_poll(output: str) -> tuple[dict[str, Any], str]:
     """Return the state and the verdict in the output of a poll; an unreadable state is empty."""
     lines = [line for line in output.splitlines() if line.strip()]
-    verdict = lines[-1].strip() if lines else "ALIVE"
+    verdict = lines[-1].strip() if lines else "LOST"
     for line in lines:
         if line.startswith("{"):
             try:
@@ -63,6 +65,11 @@ class JobWatch:
             tell_progress(dict(self._who, **state))
             if verdict == "RESULT":
                 return polls
+            if verdict not in ("ALIVE", "GONE"):
+                raise BackstayError(
+                    f"{self._folder} cannot be read on {self._who['host']}, so the job cannot be followed",
+                    "it goes on; run again to collect it",
+                )
             if verdict == "GONE":
                 gone_since = gone_since or time.monotonic()
                 if time.monotonic() - gone_since > _GONE_SECONDS:

@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 
 from .. import layout, receipt, restic
 from ..apps import load_app, require_kind
-from ..errors import CaptureFailed, RepositoryError
+from ..errors import BadInput, CaptureFailed, RepositoryError
 from ..files import empty_directory, read_json, write_atomic, write_json
 from ..moment import format_moment, now
 from . import swap
@@ -30,22 +30,43 @@ def run_backup(job: Job) -> Dict[str, Any]:
     """Do a whole backup and return its result. Raise a BackstayError when no set came of it."""
     specification = job.specification
     require_kind(specification["app"], specification["kind"])
+    _require_salvageable(specification)
     job.folder.event("start backup")
     job.seen["started_at"] = format_moment(now())
     require_offsite(job.access.url_file)
     salvaged = salvage(job)
     if specification["transport"] == "stage":
         require_staging_space(job)
-        empty_directory(layout.staging(specification["source"], specification["app"]) / specification["set"])
-    for step in specification["steps"]:
-        perform(job, step)
-    job.begin_step("seal receipt")
-    draft = seal(job)
-    if specification["transport"] == "stage":
-        write_json(_staged(job, specification["set"]) / CAPTURED, draft)
-    sealed = upload_and_commit(job, draft)
+        empty_directory(_staged(job, specification["set"]))
+    draft = _perform_and_seal(job)
+    sealed = upload_and_commit(job, dict(draft, outage_seconds=job.seen["outage_seconds"]))
+    job.folder.event("end backup")
     swap.remove_tree(_staged(job, specification["set"]))
     return {"set": specification["set"], "salvaged": salvaged, **summary_for_people(sealed, job)}
+
+
+def _require_salvageable(specification: Dict[str, Any]) -> None:
+    """Raise BadInput for a capture that consumes and is not staged: a failed upload would lose what it took."""
+    if specification["transport"] == "stream" and load_app(specification["app"]).consumes(specification["kind"]):
+        raise BadInput(
+            f"a {specification['kind']} backup of {specification['app']} takes logs that its server then gives up",
+            "set backstay_transport: stage, so that they are kept until they are offsite",
+        )
+
+
+def _perform_and_seal(job: Job) -> Dict[str, Any]:
+    """Do all steps; seal right after the last capture, so that what was captured is salvageable whatever fails later."""
+    steps = job.specification["steps"]
+    last = max(index for index, step in enumerate(steps) if "capture" in step)
+    draft: Dict[str, Any] = {}
+    for index, step in enumerate(steps):
+        perform(job, step)
+        if index == last:
+            job.begin_step("seal receipt")
+            draft = seal(job)
+            if job.specification["transport"] == "stage":
+                write_json(_staged(job, job.specification["set"]) / CAPTURED, draft)
+    return draft
 
 
 def seal(job: Job) -> Dict[str, Any]:
@@ -83,8 +104,9 @@ def upload_and_commit(job: Job, draft: Dict[str, Any]) -> Dict[str, Any]:
         job.folder.event("upload")
         _upload_staged(job, draft)
     job.begin_step("commit")
-    ended = job.folder.event("end backup")
-    sealed = dict(draft, events=[*job.folder.events()[:-1], ended])
+    # The job itself says so only when the receipt was read back: a failed run never shows its end as a success (G-10).
+    ended = {"at": format_moment(now()), "event": "end backup"}
+    sealed = dict(draft, events=[*job.folder.events(), ended])
     raw = receipt.encode(sealed)
     path = job.folder.path / f"receipt-{sealed['set']}.json"
     write_atomic(path, raw)
@@ -154,17 +176,24 @@ def salvage(job: Job) -> List[str]:
     leftovers = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     for folder in leftovers:
         draft = read_json(folder / CAPTURED)
-        if draft is not None and _consumed(job, draft):
+        if draft is not None and _consumed(draft) and not _committed(job, draft):
             job.begin_step(f"salvage {draft['set']}")
             job.folder.event(f"salvage {draft['set']}")
             _verify_staged(draft)
-            upload_and_commit(job, dict(draft, salvaged=True, events=[draft["events"][0]]))
+            upload_and_commit(job, dict(draft, salvaged=True))
             saved.append(str(draft["set"]))
         swap.remove_tree(folder)
     return saved
 
 
-def _consumed(job: Job, draft: Dict[str, Any]) -> bool:
+def _committed(job: Job, draft: Dict[str, Any]) -> bool:
+    """Return whether the repository already has the receipt of ``draft``: then only its staging was left behind."""
+    argv = restic.snapshots_argv(job.access, draft["host"], {"set": draft["set"]})
+    listed = json.loads(job.require_restic(argv, lambda: 0))
+    return any(item["set"] == draft["set"] for item in restic.committed_sets(listed))
+
+
+def _consumed(draft: Dict[str, Any]) -> bool:
     """Return whether the capture of ``draft`` took something that its source no longer offers."""
     return bool(load_app(draft["app"]).consumes(draft["kind"]))
 
@@ -173,6 +202,10 @@ def _verify_staged(draft: Dict[str, Any]) -> None:
     """Raise CaptureFailed unless every staged file still is what was captured (its hash was taken in flight)."""
     for item in draft["artifacts"]:
         hasher = hashlib.sha256()
+        if not Path(item["path"]).is_file():
+            raise CaptureFailed(
+                f"{item['path']} of the interrupted set {draft['set']} is missing", "look for it, or remove its folder"
+            )
         with Path(item["path"]).open("rb") as stream:
             for block in iter(lambda: stream.read(1 << 20), b""):
                 hasher.update(block)

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from .. import layout, restic
 from ..chain import plan_hash
@@ -39,8 +40,13 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
         job.begin_step(f"land {item['kind']} set {item['set']}", artifact["bytes"])
         if into.exists() and any(into.iterdir()):
             raise CommandFailed(f"{into} is not empty; nothing is ever restored over other data", "remove it and try again")
-        _make(job, into)
-        _land_one(job, artifact, into, [word.replace("{into}", str(into)) for word in arguments["unpack"]])
+        _make(job, into, arguments.get("account"))
+        unpack = [word.replace("{into}", str(into)) for word in arguments["unpack"]]
+        try:
+            _land_one(job, artifact, into, unpack, arguments.get("account"))
+        except IntegrityError as error:
+            error.message = f"set {item['set']}: {error.message}"
+            raise
 
 
 def _artifact(item: Dict[str, Any], name: str) -> Dict[str, Any]:
@@ -50,11 +56,16 @@ def _artifact(item: Dict[str, Any], name: str) -> Dict[str, Any]:
     raise IntegrityError(f"set {item['set']} has no artifact '{name}'")
 
 
-def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str]) -> None:
-    """Stream one artifact out of the repository into ``unpack``; every end of the pipe has to succeed."""
+def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str], account: Optional[str]) -> None:
+    """Stream one artifact out of the repository into ``unpack``; every end of the pipe has to succeed.
+
+    The tool runs as ``account``: what comes back was written by another host and may try to leave ``into``.
+    """
     argv = restic.dump_argv(job.access, artifact["snapshot"], artifact["path"])
     source = spawn(argv, job.access.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    sink = spawn(unpack, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=str(into))
+    sink = spawn(
+        unpack, account=account, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=str(into)
+    )
     assert source.stdout and source.stderr and sink.stdin and sink.stderr
     source_errors, sink_errors = Tail(source.stderr), Tail(sink.stderr)
     flow = FlowThread(source.stdout, sink.stdin)
@@ -79,7 +90,7 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str])
         )
 
 
-def _make(job: Job, into: Path) -> None:
+def _make(job: Job, into: Path, account: Optional[str]) -> None:
     """Make the private folder ``into``; new folders above it may be passed through by the account that will own it."""
     for parent in reversed(into.parents):
         if not parent.exists():
@@ -88,6 +99,8 @@ def _make(job: Job, into: Path) -> None:
             parent.chmod(0o711)
     job.folder.note_made("directory", str(into))
     private_directory(into)
+    if account:
+        shutil.chown(str(into), account)
 
 
 def _require_space(folder: Path, needed: int) -> None:

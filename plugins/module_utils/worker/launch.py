@@ -38,14 +38,13 @@ def unit_argv(unit: str, program: List[str], folder: Path) -> List[str]:
     release_command = " ".join(_unit_quote(word) for word in [*program, "release", str(folder)])
     properties = {
         "KillMode": "mixed",
-        "TimeoutStopSec": "20",
+        "TimeoutStopSec": "infinity",  # it limits ExecStopPost= too, and a server may take long to come up
         "ExecStopPost": release_command,
         "UMask": "0077",
         "Nice": "5",
         "IOSchedulingClass": "best-effort",
-        "OOMPolicy": "stop",
     }
-    argv = ["systemd-run", "--quiet", "--collect", "--unit", unit, "--service-type=exec"]
+    argv = ["systemd-run", "--quiet", "--collect", "--unit", unit]
     argv += [f"--property={name}={value}" for name, value in properties.items()]
     argv += ["--setenv=BACKSTAY_ROOT=" + os.environ["BACKSTAY_ROOT"]] if "BACKSTAY_ROOT" in os.environ else []
     return [*argv, "--", *run_command]

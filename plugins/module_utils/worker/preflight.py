@@ -69,7 +69,7 @@ def reach(access: restic.Access) -> Check:
 
 def _ask_rest_server(url: str, ca_file: Optional[str]) -> Check:
     parts = urlsplit(url)
-    place = f"{parts.scheme}://{parts.hostname}:{parts.port}"
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     try:
         status = _head_config(parts, ca_file)
     except ssl.SSLCertVerificationError as error:
@@ -79,7 +79,7 @@ def _ask_rest_server(url: str, ca_file: Optional[str]) -> Check:
             f"the certificate of {place} is not trusted: {error.verify_message}",
             "run playbooks/offsite.yml",
         )
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return check(
             "repository",
             "failed",

@@ -15,15 +15,20 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from .. import layout
-from ..errors import BackstayError, BadInput, Interrupted
+from ..errors import BackstayError, BadInput, Busy, Interrupted
 from ..process import run
 from . import services, swap
-from .folder import JobFolder, Lock, all_folders
+from .folder import JobFolder, Lock, all_folders, lock_resource
 from .job import Job
 
 
 def release(folder: JobFolder) -> None:
-    """Undo what the job left undone and make sure it has a result. Safe to run again, and while the worker lives."""
+    """Undo what the job left undone and make sure it has a result. Safe to run again, and while the worker lives.
+
+    A job that ended by itself has nothing to release; its scratch folder may already be the next job's.
+    """
+    if folder.result() is not None and not folder.undo_entries():
+        return
     alive = Lock(folder.path / "alive")
     if not alive.take({"run": folder.path.name, "release": True}):
         alive.release()
@@ -52,8 +57,12 @@ def undo(folder: JobFolder) -> List[str]:
             folder.drop_undo(entry)
             folder.event(f"released: service {entry['service']} started")
         except BackstayError as error:
-            folder.event(f"release failed: {error.message}")
             problems.append(error.message)
+        except OSError as error:  # a full disk must not keep the other services down
+            problems.append(f"{entry['service']}: {error.strerror}")
+    for problem in problems:
+        with contextlib.suppress(OSError):
+            folder.event(f"release failed: {problem}")
     return problems
 
 
@@ -117,6 +126,18 @@ def release_abandoned() -> int:
 
 def put_back(folder: JobFolder) -> str:
     """Put the data back that a failed restore moved aside, with its service stopped meanwhile; return a sentence."""
+    alive = Lock(folder.path / "alive")
+    if not alive.take({"run": folder.path.name, "put_back": True}):
+        raise Busy(f"run {folder.path.name} is still at work", "wait for its end")
+    lock = lock_resource(folder.specification())
+    try:
+        return _put_back(folder)
+    finally:
+        lock.release()
+        alive.release()
+
+
+def _put_back(folder: JobFolder) -> str:
     state = swap.exchanged(folder.path)
     names = _services(folder)
     if state:

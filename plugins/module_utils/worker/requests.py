@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 from .. import layout, receipt, restic
 from ..chain import chains, confirm
 from ..chain import plan as choose
-from ..errors import BackstayError, BadInput, Busy, PreflightFailed, RepositoryError
+from ..errors import BackstayError, BadInput, Busy, PreflightFailed, Refused, RepositoryError
 from ..files import human, private_directory, write_json
 from ..job import validate_job
 from ..moment import now, parse_moment
@@ -35,7 +35,7 @@ def preflight(request: Request) -> Dict[str, Any]:
         sentences = [f"{item['name']}: {item['detail']}{' - ' + item['hint'] if item['hint'] else ''}" for item in failed]
         raise PreflightFailed(f"{len(failed)} of {len(seen['checks'])} checks failed: " + "; ".join(sentences))
     work = layout.work(request["host"], request["app"])
-    return dict(seen, work=str(work), live=[f.path.name for f in _of(request) if launch.living(f.path.name)])
+    return dict(seen, work=str(work))
 
 
 def start(request: Request) -> Dict[str, Any]:
@@ -54,6 +54,7 @@ def start(request: Request) -> Dict[str, Any]:
 def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
     folder = JobFolder(layout.job(specification["run"]))
     if (folder.path / "spec.json").exists():
+        _require_same(folder, specification)
         return {"state": "attached", "folder": str(folder.path), "uncollected": []}
     mine = _of(specification)
     for other in mine:
@@ -74,6 +75,21 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
     return {"state": "started", "unit": unit, "folder": str(folder.path), "uncollected": uncollected}
 
 
+def _require_same(folder: JobFolder, specification: Dict[str, Any]) -> None:
+    """Raise unless the run in ``folder`` may be attached to: another job's success must never be taken for this one's."""
+    kept = folder.specification()
+    for name in ("action", "app", "host", "source"):
+        if kept[name] != specification[name]:
+            raise BadInput(
+                f"run {kept['run']} is the {kept['action']} of {kept['app']} for {kept['host']}, not this one",
+                "give every host and app a run id of its own, or none",
+            )
+    if (folder.path / "collected").exists():
+        raise Refused(
+            f"run {kept['run']} ended and was collected before", "choose another backstay_run, or none, for a new run"
+        )
+
+
 def collect(request: Request) -> Dict[str, Any]:
     """Return the result of a job that ended and mark it (and ``acknowledged`` earlier ones) as collected.
 
@@ -88,7 +104,8 @@ def collect(request: Request) -> Dict[str, Any]:
     if result is None:
         return {"done": False, "result": None}
     for run_id in [request["run"], *request.get("acknowledged", [])]:
-        (layout.job(run_id) / "collected").touch()
+        if layout.job(run_id).is_dir():
+            (layout.job(run_id) / "collected").touch()
     prune_collected(result["host"], result["app"])
     return {"done": True, "result": dict(result, events=folder.events()[-40:], folder=str(folder.path))}
 
@@ -118,7 +135,7 @@ def plan(request: Request) -> Dict[str, Any]:
         listed = _listed(access, request["host"], request["app"])
         chosen = choose(listed, now(), moment, request.get("set") or None)
         last = next(item for item in listed if item["set"] == chosen["sets"][-1])
-        receipts = confirm(chosen, _receipt(access, last))
+        receipts = confirm(chosen, _receipt(access, last), request["host"], request["app"])
     if not request.get("check_mode"):
         private_directory(layout.ROOT / "plans")
         write_json(layout.plan(chosen["hash"]), dict(chosen, receipts=receipts))

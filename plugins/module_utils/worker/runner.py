@@ -78,6 +78,7 @@ def run_job(path: Path) -> int:
     job.end()
     if lock:
         lock.release()
+    alive.release()
     return 0 if result["status"] == "ok" else 1
 
 

@@ -19,15 +19,19 @@ def has_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def is_active(name: str) -> bool:
-    """Return whether service ``name`` runs. Raise CommandFailed when the host has no such service."""
+def is_active(name: str, settled: bool = False) -> bool:
+    """Return whether service ``name`` runs, or (unless ``settled``) is on its way up or down: then it is not gone either.
+
+    Raise CommandFailed when the host has no such service.
+    """
     if not has_systemd():
         return run(["service", name, "status"], 60).status == 0
     shown = run(["systemctl", "show", "--property=LoadState,ActiveState", "--", name], 60).stdout
     fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     if fields.get("LoadState") != "loaded":
         raise CommandFailed(f"this host has no service '{name}'", "check the service variable of the role")
-    return fields.get("ActiveState") in ("active", "activating", "reloading", "deactivating")
+    on_its_way = () if settled else ("activating", "deactivating")
+    return fields.get("ActiveState") in ("active", "reloading", *on_its_way)
 
 
 def stop(name: str, timeout: float) -> None:
@@ -97,7 +101,8 @@ def _argv(verb: str, name: str) -> List[str]:
 
 def _becomes(name: str, wanted: bool, timeout: float) -> bool:
     deadline = time.monotonic() + timeout
-    while is_active(name) is not wanted:
+    # A service that is restarted over and over is always activating: only settled counts as up.
+    while is_active(name, settled=wanted) is not wanted:
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.1)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict
@@ -21,7 +22,7 @@ from .meter import proof_problem
 def command(job: Job, arguments: Dict[str, Any]) -> None:
     """Run a native command. Raise CommandFailed when it does not prove its success."""
     argv = arguments["argv"]
-    done = run(argv, arguments.get("timeout"), stderr_limit=64 << 20)  # a refused text may stand anywhere
+    done = run(argv, float(arguments.get("timeout", 3600)), stderr_limit=64 << 20)  # a refused text may stand anywhere
     problem = proof_problem(arguments.get("proof", {}), done.status, done.stdout, done.stderr)
     if problem:
         raise CommandFailed(f"{argv[0]} {problem}")
@@ -50,7 +51,7 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
 
 def discard(job: Job, arguments: Dict[str, Any]) -> None:
     """Remove a directory that this job made. Raise Refused for any other."""
-    path = Path(arguments["path"])
+    path = Path(os.path.normpath(arguments["path"]))
     if {"directory": str(path)} not in job.folder.made() and job.work not in [path, *path.parents]:
         raise Refused(f"{path} was not made by this job and is not removed")
     swap.remove_tree(path)

@@ -55,7 +55,7 @@ def put_back(folder: Path) -> str:
         raise BadInput(f"{folder.name} exchanged no data: there is nothing to put back")
     if state["state"] == "put back":
         return f"{state['target']} already holds its former content again"
-    if not Path(state["aside"]).is_dir():
+    if state["state"] == "verified" or not Path(state["aside"]).is_dir():
         raise Refused(f"the former content of {state['target']} was removed after a verified restore")
     target, landing, aside = Path(state["target"]), Path(state["landing"]), Path(state["aside"])
     private_directory(landing)
@@ -85,8 +85,9 @@ def forget_aside(folder: Path) -> None:
     """Remove what was moved aside: only after the restore has verified, and only when asked to."""
     state = read_json(folder / "swap.json")
     if state and state["state"] == "done":
-        remove_tree(Path(state["aside"]))
+        # First the note: half of the former data must never be offered as the way back.
         write_json(folder / "swap.json", dict(state, state="verified"))
+        remove_tree(Path(state["aside"]))
 
 
 def remove_tree(path: Path) -> None:

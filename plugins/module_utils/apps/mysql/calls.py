@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
-from ...errors import ApplicationDown, BackstayError, CommandFailed, IntegrityError
+from ...errors import ApplicationDown, BackstayError, CommandFailed, IntegrityError, Refused
 from ...files import write_atomic
 from ...process import kill_group, last_line, run, spawn
 from .client import connection_argv, object_counts, query
@@ -33,7 +32,7 @@ def check(job: Job, arguments: Dict[str, Any]) -> None:
     # Debian upgrades the schema sys, which holds no data, behind the back of a server that has just been started.
     argv = ["mariadb-check", *connection_argv(options), "--all-databases", "--skip-database=sys", "--check"]
     argv += ["--quick"] if arguments.get("thoroughness", "quick") == "quick" else ["--extended"]
-    done = run(argv)
+    done = run(argv, float(arguments.get("check_timeout", 43200)))
     if done.status != 0:
         raise IntegrityError(f"mariadb-check failed: {last_line(done.stderr or done.stdout)}")
     bad = check_problems(done.stdout)
@@ -41,13 +40,13 @@ def check(job: Job, arguments: Dict[str, Any]) -> None:
         raise IntegrityError(f"{len(bad)} tables fail their check: " + "; ".join(bad[:5]))
     facts = planned(job.specification)["receipts"][-1]["facts"]
     counts = object_counts(options)
-    wrong = count_problems(facts["counts_before"], facts["counts_after"], counts)
-    if wrong:
-        raise IntegrityError("the restored server differs from the one backed up: " + "; ".join(wrong))
+    missing, more = count_differences(facts["counts_before"], facts["counts_after"], counts)
+    if missing:
+        raise IntegrityError("the restored server lacks what the one backed up had: " + "; ".join(missing))
     job.seen["checks"].append({"name": "mariadb-check", "status": "ok", "detail": arguments.get("thoroughness", "quick")})
-    job.seen["checks"].append(
-        {"name": "object counts", "status": "ok", "detail": ", ".join(f"{counts[k]} {k}" for k in sorted(counts))}
-    )
+    listed = "; ".join(more) or ", ".join(f"{counts[name]} {name}" for name in sorted(counts))
+    # More than counted: made and removed again while the capture ran.
+    job.seen["checks"].append({"name": "object counts", "status": "warning" if more else "ok", "detail": listed})
 
 
 def check_problems(output: str) -> List[str]:
@@ -69,18 +68,20 @@ def check_problems(output: str) -> List[str]:
     return bad
 
 
-def count_problems(before: Dict[str, int], after: Dict[str, int], found: Dict[str, int]) -> List[str]:
-    """Return a sentence for each kind of object of which the restored server has fewer or more than the backed-up one.
+def count_differences(before: Dict[str, int], after: Dict[str, int], found: Dict[str, int]) -> Tuple[List[str], List[str]]:
+    """Return sentences about the kinds of objects of which a restored server has too few, and those with too many.
 
-    The source was counted before and after its capture; a count that changed meanwhile may lie anywhere between.
+    The source was counted before and after its capture. Too few is a loss; too many were made and removed meanwhile.
     """
-    wrong = []
+    missing, more = [], []
     for name in sorted(before):
         low, high = sorted((before[name], after[name]))
-        if not low <= found.get(name, 0) <= high:
-            expected = str(low) if low == high else f"{low} to {high}"
-            wrong.append(f"{found.get(name, 0)} {name} instead of {expected}")
-    return wrong
+        expected = str(low) if low == high else f"{low} to {high}"
+        if found.get(name, 0) < low:
+            missing.append(f"{found.get(name, 0)} {name} instead of {expected}")
+        elif found.get(name, 0) > high:
+            more.append(f"{found[name]} {name} instead of {expected}")
+    return missing, more
 
 
 def await_server(options: Dict[str, Any], timeout: float, process: Optional[subprocess.Popen[bytes]] = None) -> None:
@@ -91,7 +92,8 @@ def await_server(options: Dict[str, Any], timeout: float, process: Optional[subp
             query(options, "SELECT 1")
             return
         except BackstayError as error:
-            if time.monotonic() > deadline or (process and process.poll() is not None):
+            hopeless = "Access denied" in error.message or (process is not None and process.poll() is not None)
+            if hopeless or time.monotonic() > deadline:
                 raise ApplicationDown(f"the restored server does not answer: {error.message}") from error
             time.sleep(0.2)
 
@@ -102,13 +104,11 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
     ``arguments``: directory (holds ``data``), user, detached (true: stays up after the job, as a transient unit).
     """
     directory, user = Path(arguments["directory"]), arguments.get("user", "mysql")
-    if [path.name for path in directory.iterdir()] == ["data"]:
-        job.folder.note_made("directory", str(directory))  # nothing of anybody else's is in it: it may go as a whole
+    if [path.name for path in directory.iterdir()] != ["data"]:
+        raise Refused(f"{directory} holds other things than the restored data", "restore to a directory of its own")
+    job.folder.note_made("directory", str(directory))  # nothing of anybody else's is in it: it may go as a whole
     write_atomic(directory / "my.cnf", side_configuration(directory, user).encode())
     shutil.chown(str(directory / "my.cnf"), user, user)
-    for folder, folders, names in os.walk(str(directory)):
-        for name in [*folders, *names]:
-            shutil.chown(os.path.join(folder, name), user, user)
     shutil.chown(str(directory), user, user)
     argv = ["mariadbd", f"--defaults-file={directory}/my.cnf"]
     if arguments.get("detached"):
@@ -151,8 +151,14 @@ def side_configuration(directory: Path, user: str) -> str:
         "event-scheduler": "OFF",
         "innodb-buffer-pool-size": "256M",
     }
-    body = "".join(f"{name} = {value}\n" for name, value in lines.items())
+    # Quoted: a bare value ends at a hash sign, and directories may have one.
+    body = "".join(f"{name} = {_quoted(value)}\n" for name, value in lines.items())
     return f"[mariadbd]\n{body}skip-networking\nskip-log-bin\nskip-slave-start\n"
+
+
+def _quoted(value: str) -> str:
+    """Return ``value`` as an option file spells it."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 CALLS: Dict[str, Callable[[Job, Dict[str, Any]], None]] = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 from ...errors import BackstayError
 from ...files import free_bytes, human, tree_bytes
@@ -90,7 +90,7 @@ def inspect_server(options: Options, tool: str) -> Tuple[List[Check], Dict[str, 
     checks += [privileges_check(options), binary_log_check(values)]
     if any(item["status"] == "failed" for item in checks):
         return checks, {}
-    datadir = values["datadir"].rstrip("/")
+    datadir = os.path.realpath(values["datadir"])  # one spelling: the lock of a restore must be the lock of a backup
     facts = {
         "product": "mariadb",
         "version": version,
@@ -180,11 +180,14 @@ def binary_log_check(values: Dict[str, str]) -> Check:
 
 def inspect_target(options: Options, tool: str) -> Tuple[List[Check], Dict[str, Any]]:
     """Return checks and facts of the place where data is to be restored, whether a server runs there or not."""
-    datadir = options.get("datadir") or configured_datadir()
+    datadir = options.get("datadir") or configured("datadir")
     if not datadir:
         return [_check("data directory", "failed", "cannot tell the data directory", "set app_mysql_datadir")], {}
     checks = [source_check(options.get("source") or {}, tool)]
     place = Path(options.get("restore_to") or datadir)
+    if options.get("restore_to") and place.exists() and any(place.iterdir()):
+        detail = f"{place} is not empty"
+        checks.append(_check("target", "failed", detail, "restore to a directory that does not exist yet"))
     needed, free = int(options.get("needed_bytes") or 0), free_bytes(place)
     if free < needed * 1.1:
         detail = f"{human(needed)} are needed in {place}, {human(free)} are free"
@@ -192,7 +195,7 @@ def inspect_target(options: Options, tool: str) -> Tuple[List[Check], Dict[str, 
     else:
         checks.append(_check("space", "ok", f"{human(free)} free"))
     datadir = os.path.realpath(datadir)  # a link may lead to another filesystem, and renames stay on one
-    socket = options.get("socket") or "/run/mysqld/mysqld.sock"
+    socket = options.get("socket") or configured("socket")
     return checks, {"datadir": datadir, "socket": socket, "yard": str(yard(Path(datadir)))}
 
 
@@ -205,11 +208,11 @@ def source_check(source: Dict[str, Any], tool: str) -> Check:
     return _check("version", "ok", version or "no set chosen yet")
 
 
-def configured_datadir() -> Optional[str]:
-    """Return the data directory of the host's own server configuration, asked from the server program itself."""
+def configured(name: str) -> str:
+    """Return variable ``name`` of the host's own server configuration, asked from the server program; empty when unknown."""
     try:
         done = run(["mariadbd", "--verbose", "--help"], 60)
     except BackstayError:
-        return None
-    match = re.search(r"^datadir\s+(\S.*)$", done.stdout, re.MULTILINE)
-    return match.group(1).strip() if match else None
+        return ""
+    match = re.search(rf"^{name}\s+(\S.*)$", done.stdout, re.MULTILINE)
+    return match.group(1).strip() if match else ""

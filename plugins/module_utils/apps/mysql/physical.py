@@ -66,12 +66,16 @@ def seal(job: Job) -> Dict[str, Any]:
 
 
 def prepare(job: Job, arguments: Dict[str, Any]) -> None:
-    """Make a landed copy consistent: roll its redo forward and back. ``arguments``: directory, memory (bytes, optional)."""
+    """Make a landed copy consistent: roll its redo forward and back.
+
+    ``arguments``: directory, account (the tool obeys files in the copy, so it never runs as root), memory (bytes, optional),
+    timeout (s, default twelve hours).
+    """
     directory = Path(arguments["directory"])
     argv = ["mariadb-backup", "--prepare", f"--target-dir={directory}"]
     if arguments.get("memory"):
         argv.append(f"--use-memory={int(arguments['memory'])}")
-    done = run(argv)
+    done = run(argv, float(arguments.get("timeout", 43200)), account=arguments["account"])
     if done.status != 0 or "completed OK!" not in last_line(done.stderr):
         raise CommandFailed(f"mariadb-backup --prepare {spell_status(done.status)}: {last_line(done.stderr)}")
     kind = read_note(directory, "checkpoints").get("backup_type")
