@@ -26,16 +26,22 @@ from lab_tools.waiting import wait_until
 SSH_ARGUMENTS = (
     "-o ControlMaster=auto -o ControlPersist=120s -o ServerAliveInterval=2 -o ServerAliveCountMax=2 -o ConnectTimeout=5"
 )
+# Fed to a shell, so that no command line of the looking itself holds what is looked for.
 _LEFT_BEHIND = """
 systemctl list-units --all --plain --no-legend 'backstay-*' | grep -v '^backstay-release.service' || true
-for p in YARD/landing-* YARD/verify-* YARD/aside-* /run/backstay-*; do
+systemctl list-units --failed --plain --no-legend | sed 's/^/failed unit: /'
+for p in YARD/landing-* YARD/verify-* YARD/aside-* /run/backstay-* ROOT/work/* ROOT/staging/*/* ROOT/jobs/*/secrets; do
   case "$p" in GATES) ;; *) [ ! -e "$p" ] || echo "left: $p";; esac
 done
+for p in ROOT/locks/*.lock ROOT/start.lock ROOT/jobs/*/alive; do
+  [ ! -e "$p" ] || flock -s -n "$p" true || echo "locked: $p"
+done
 findmnt --raw --noheadings --output TARGET | grep -i backstay | sed 's/^/mounted: /' || true
-systemctl list-units --failed --plain --no-legend | sed 's/^/failed unit: /'
 for p in /proc/[0-9]*; do
   words=$(tr '\\0' ' ' < "$p/cmdline" 2>/dev/null || true)
-  case "$words" in *restic\\ *--repository-file*|*mbstream\\ *|*/var/lib/backstay/jobs/*) echo "process: $words";; esac
+  case "$words" in
+    *restic\\ --repository-file*|*mbstream\\ *|*mariadb-backup\\ *|*ROOT/jobs/*) echo "process: $words";;
+  esac
 done
 """
 
@@ -142,13 +148,21 @@ class Scene:
 
     def left_behind(self) -> list[str]:
         """Return everything on the host that a run must not leave there, whatever happened to it."""
-        script = _LEFT_BEHIND.replace("YARD", self.subject.yard).replace("GATES", injection.GATES)
-        own = [line for line in self.fleet.shell(self.host, script).splitlines() if line.strip()]
-        return own + jobs.leftovers(self.fleet, self.host)
+        script = _LEFT_BEHIND.replace("YARD", self.subject.yard).replace("GATES", injection.GATES).replace("ROOT", jobs.ROOT)
+        return [line for line in self.fleet.run(self.host, "sh", "-eu", stdin=script).splitlines() if line.strip()]
 
     def settled(self) -> None:
         """Demand what holds after every fault: nothing left, nothing locked, nothing good that is not, the application up."""
-        wait_until(lambda: not self.left_behind(), f"nothing is left behind; found {self.left_behind()}", 30)
+        found: list[str] = []
+
+        def clean() -> bool:
+            found[:] = self.left_behind()
+            return not found
+
+        try:
+            wait_until(clean, "nothing is left behind", 30)
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *found])) from None
         assert self.sets() == self.good, "the sets that are offered are not the sets that succeeded"
         self.subject.prove(self.known)
 

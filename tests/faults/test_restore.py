@@ -52,7 +52,7 @@ def test_disk_full_while_landing(scene: Scene) -> None:
         fill = f"fallocate -l $(( $(df -k --output=avail {place} | tail -n 1) - 1024 ))k {place}/filler"
         scene.fleet.shell(scene.host, fill)
         injection.resume(scene.fleet, scene.host, seen["pid"])
-        scene.failed(running, "command", "No space left on device")
+        scene.failed(running, "space", f"The filesystem of {place}/side/data ran full", "Make room")
         assert scene.fleet.shell(scene.host, f"ls -A {place}").split() == ["filler"], "what was landed is still there"
         assert scene.subject.main_process() == server, "the server was touched"
     finally:

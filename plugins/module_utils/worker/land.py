@@ -16,6 +16,8 @@ from ..process import Tail, kill_group, last_line, spawn, spell_status
 from .flow import FlowThread
 from .job import Job
 
+_FULL_BYTES = 4 << 20  # a write that did not fit may have been as large as this
+
 
 def planned(specification: Dict[str, Any]) -> Dict[str, Any]:
     """Return the plan that the job follows. Raise IntegrityError when it is not the one that was shown."""
@@ -80,6 +82,8 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str],
     said = source_errors.text()
     if source.returncode != 0 and not flow.reader_gone:
         raise restic.error_for(source.returncode, said)
+    if sink.returncode != 0 and free_bytes(into) < _FULL_BYTES:  # tools do not say so: "my_write() failed"
+        raise NoSpace(f"the filesystem of {into} ran full while {unpack[0]} wrote to it", "make room, then run again")
     if sink.returncode != 0:
         raise CommandFailed(f"{unpack[0]} {spell_status(sink.returncode)}: {last_line(sink_errors.text())}")
     if flow.count() != artifact["bytes"] or flow.sha256() != artifact["sha256"]:
