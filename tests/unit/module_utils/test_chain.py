@@ -287,13 +287,13 @@ def _line() -> list[Summary]:
 
 
 def test_a_receipt_confirms_the_plan_by_positions() -> None:
-    assert [item["set"] for item in confirm({"sets": ["a", "b", "c"]}, _line()[2])] == ["a", "b", "c"]
+    assert [item["set"] for item in confirm({"sets": ["a", "b", "c"]}, _line()[2], "shop-db1", "mysql")] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("planned", [["a", "c"], ["a", "b"], ["c"], ["a", "b", "x", "c"], []])
 def test_another_chain_than_planned_is_refused(planned: list[str]) -> None:
     with pytest.raises(IntegrityError, match="carries another chain"):
-        confirm({"sets": planned}, _line()[2])
+        confirm({"sets": planned}, _line()[2], "shop-db1", "mysql")
 
 
 @pytest.mark.parametrize(("which", "lsn"), [(0, 6), (0, 4), (1, 8)])
@@ -301,11 +301,20 @@ def test_a_gap_or_overlap_of_positions_is_refused(which: int, lsn: int) -> None:
     third = _line()[2]
     third["chain"][which]["position"]["not_after"]["lsn"] = lsn
     with pytest.raises(IntegrityError, match="does not continue set"):
-        confirm({"sets": ["a", "b", "c"]}, third)
+        confirm({"sets": ["a", "b", "c"]}, third, "shop-db1", "mysql")
 
 
 def test_a_wrong_parent_inside_the_chain_is_refused() -> None:
     third = _line()[2]
     third["chain"][1]["parent"] = "elsewhere"
     with pytest.raises(IntegrityError, match="set b does not continue set a"):
-        confirm({"sets": ["a", "b", "c"]}, third)
+        confirm({"sets": ["a", "b", "c"]}, third, "shop-db1", "mysql")
+
+
+@pytest.mark.parametrize(("host", "app"), [("shop-db2", "mysql"), ("shop-db1", "files")])
+@pytest.mark.parametrize("which", [0, 2])
+def test_a_receipt_of_another_host_or_app_is_refused(host: str, app: str, which: int) -> None:
+    third = _line()[2]
+    [*third["chain"], third][which].update(host=host, app=app)
+    with pytest.raises(IntegrityError, match=f"is of {app} on {host}"):
+        confirm({"sets": ["a", "b", "c"]}, third, "shop-db1", "mysql")

@@ -33,7 +33,7 @@ BASE = [
             restic.snapshots_argv(ACCESS, "db1", {"set": "a", "part": "data"}),
             ["snapshots", "--host", "db1", "--tag", "set=a,part=data"],
         ),
-        (restic.dump_argv(ACCESS, "abc", "/mysql-data"), ["dump", "abc", "/mysql-data"]),
+        (restic.dump_argv(ACCESS, "abc", "/mysql-data"), ["dump", "--", "abc", "/mysql-data"]),
     ],
 )  # fmt: skip
 def test_command_lines(argv: list[str], rest: list[str]) -> None:

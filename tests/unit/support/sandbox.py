@@ -29,7 +29,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.worker import folde
 from ansible_collections.backstay.fleet.plugins.plugin_utils import worker_archive
 
 FAKES = Path(__file__).resolve().parents[1] / "fakes"
-URL = "s3:https://192.0.2.1:9000/shop"  # TEST-NET: never an address of this machine
+URL = "b2:sandbox:repository"  # a provider that only restic itself can reach
 PASSWORD = "correct horse battery staple"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MAIN = """

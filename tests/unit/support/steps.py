@@ -26,7 +26,7 @@ def service(state: str, name: str = "mariadb") -> Step:
     return {"name": f"{name} {state}", "service": {"name": name, "state": state, "timeout": 5}}
 
 
-def call(name: str, **arguments: Any) -> Step:
+def call(name: str, /, **arguments: Any) -> Step:
     """Return a step that calls the app for tests."""
     return {"name": f"Call {name}", "app": {"call": name, "arguments": arguments}}
 

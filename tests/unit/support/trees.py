@@ -48,7 +48,11 @@ def look(path: Path, leave_out: tuple[str, ...] = ()) -> Tree:
 
 def everything(*trees_seen: Tree) -> list[str]:
     """Return every entry of the trees, spelled, sorted: what must be the same before and after any crash."""
-    return sorted(repr((name, item)) for tree in trees_seen for name, item in tree.items())
+
+    def spell(item: Any) -> str:
+        return repr({name: spell(item[name]) for name in sorted(item)} if isinstance(item, dict) else item)
+
+    return sorted(f"{name} {spell(item)}" for tree in trees_seen for name, item in tree.items())
 
 
 def owner(path: Path) -> tuple[int, int]:
