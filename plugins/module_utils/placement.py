@@ -110,7 +110,7 @@ def connect(server: Server, ca_pem: Optional[str], timeout: float) -> None:
     try:
         with socket.create_connection((server.host, server.port), timeout) as link:
             if server.tls:
-                _trust(ca_pem).wrap_socket(link, server_hostname=server.host).close()
+                trust(ca_pem).wrap_socket(link, server_hostname=server.host).close()
     except ssl.SSLCertVerificationError as error:
         raise RepositoryError(
             f"the certificate of the repository's server {server.host}:{server.port} is not trusted: {error.verify_message}",
@@ -123,7 +123,8 @@ def connect(server: Server, ca_pem: Optional[str], timeout: float) -> None:
         ) from error
 
 
-def _trust(ca_pem: Optional[str]) -> ssl.SSLContext:
+def trust(ca_pem: Optional[str]) -> ssl.SSLContext:
+    """Return the TLS settings that trust ``ca_pem`` (None: the system's authorities) as restic does."""
     context = ssl.create_default_context(cadata=ca_pem)
     # restic does not insist on every field of RFC 5280 either; newer Pythons do and would refuse what works.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import base64
 import http.client
-import re
-import socket
 import ssl
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 from urllib.parse import unquote, urlsplit
 
-from .. import restic
+from .. import placement, restic
 from ..apps import load_app, require_kind
 from ..errors import BackstayError, Refused
 from ..process import run
@@ -62,16 +60,22 @@ def _repository_check(directory: Path) -> Check:
 def reach(access: restic.Access) -> Check:
     """Return the check that the repository answers; restic itself would try for a quarter of an hour to find out."""
     url = Path(access.url_file).read_text(encoding="utf-8").strip()
+    ca_pem = Path(access.ca_file).read_text(encoding="ascii") if access.ca_file else None
     if url.startswith("rest:"):
-        return _ask_rest_server(url[len("rest:") :], access.ca_file)
-    return check("repository", "ok", "reached when restic asks for it")
+        return _ask_rest_server(url[len("rest:") :], ca_pem)
+    server = placement.repository_server(url)
+    try:
+        placement.connect(server, ca_pem, 20)
+    except BackstayError as error:
+        return check("repository", "failed", error.message, error.hint)
+    return check("repository", "ok", f"{server.host or server.scheme} answers")
 
 
-def _ask_rest_server(url: str, ca_file: Optional[str]) -> Check:
+def _ask_rest_server(url: str, ca_pem: Optional[str]) -> Check:
     parts = urlsplit(url)
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     try:
-        status = _head_config(parts, ca_file)
+        status = _head_config(parts, ca_pem)
     except ssl.SSLCertVerificationError as error:
         return check(
             "repository",
@@ -97,10 +101,10 @@ def _ask_rest_server(url: str, ca_file: Optional[str]) -> Check:
     )
 
 
-def _head_config(parts: Any, ca_file: Optional[str]) -> int:
+def _head_config(parts: Any, ca_pem: Optional[str]) -> int:
     """Return the HTTP status of the repository's config file."""
     if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=ca_file)
+        context = placement.trust(ca_pem)
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
             parts.hostname, parts.port or 443, timeout=20, context=context
         )
@@ -117,43 +121,9 @@ def _head_config(parts: Any, ca_file: Optional[str]) -> int:
 
 def require_offsite(url_file: str) -> None:
     """Raise Refused when the repository lies on this very host (G-5)."""
-    url = Path(url_file).read_text(encoding="utf-8").strip()
-    host = repository_host(url)
-    if host is None:
-        raise Refused("the repository is a directory of this host; a backup belongs offsite", "set backstay_offsite (G-5)")
-    local = [address for address in _addresses(host) if is_local_address(address)]
-    if local:
-        raise Refused(f"the repository host {host} is this host itself ({local[0]})", "set backstay_offsite (G-5)")
-
-
-def repository_host(url: str) -> Optional[str]:
-    """Return the host in a restic repository URL, None for a plain directory."""
-    match = re.match(r"^(rest|s3|swift|b2|azure|gs|sftp|rclone):(.*)$", url)
-    if not match:
-        return None
-    backend, rest = match.groups()
-    if backend in ("rest", "s3"):
-        return urlsplit(rest if "://" in rest else "https://" + rest).hostname or ""
-    if backend == "sftp":
-        return urlsplit(rest if rest.startswith("//") else "//" + rest.replace(":", "/", 1)).hostname or ""
-    return ""  # a cloud store by definition is elsewhere
-
-
-def _addresses(host: str) -> List[str]:
-    if not host:
-        return []
-    try:
-        return sorted({str(item[4][0]) for item in socket.getaddrinfo(host, None)})
-    except OSError:
-        return []  # the way to it is another check's business
-
-
-def is_local_address(address: str) -> bool:
-    """Return whether ``address`` belongs to this host: only then can a socket be bound to it."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True
+    server = placement.repository_server(Path(url_file).read_text(encoding="utf-8").strip())
+    for address in placement.resolve(server.host, server.port) if server.host else []:
+        if placement.is_own_address(address):
+            raise Refused(
+                f"the repository's server {server.host} is this host itself ({address})", "set backstay_offsite (G-5)"
+            )

@@ -25,6 +25,7 @@ from .job import open_access
 from .preflight import inspect, reach
 
 Request = Dict[str, Any]
+_ASK_SECONDS = 1800  # a big repository whose index is in no cache yet takes its time
 
 
 def preflight(request: Request) -> Dict[str, Any]:
@@ -189,7 +190,7 @@ def _reachable(access: restic.Access) -> restic.Access:
 
 def _listed(access: restic.Access, host: str, app: Optional[str]) -> List[Dict[str, Any]]:
     argv = restic.snapshots_argv(access, host, {"part": restic.RECEIPT_PART})
-    done = run(argv, 300, extra_environment=access.environment)
+    done = run(argv, _ASK_SECONDS, extra_environment=access.environment)
     if done.status != 0:
         raise restic.error_for(done.status, done.stderr)
     found = restic.committed_sets(json.loads(done.stdout))
@@ -197,7 +198,9 @@ def _listed(access: restic.Access, host: str, app: Optional[str]) -> List[Dict[s
 
 
 def _receipt(access: restic.Access, summary: Dict[str, Any]) -> Dict[str, Any]:
-    done = run(restic.dump_argv(access, summary["snapshot"], summary["path"]), 300, extra_environment=access.environment)
+    done = run(
+        restic.dump_argv(access, summary["snapshot"], summary["path"]), _ASK_SECONDS, extra_environment=access.environment
+    )
     if done.status != 0:
         raise restic.error_for(done.status, done.stderr)
     return receipt.decode(done.stdout.encode(), summary["receipt_sha256"])
