@@ -153,6 +153,11 @@ def last_message(stderr: str) -> str:
     return " ".join(said.split())
 
 
+def command_failed(stderr: str) -> bool:
+    """Return whether restic gave up because the command whose output it stores failed or was killed."""
+    return "command failed: " in last_message(stderr)
+
+
 def summary_of(stdout: str) -> Dict[str, Any]:
     """Return the summary of a ``backup --json``. Raise CaptureFailed when there is none: then nothing was saved."""
     for line in reversed(stdout.splitlines()):

@@ -25,7 +25,7 @@ class MysqlSubject:
     datadir = shop.DATADIR
     yard = "/var/lib/.backstay-mysql"
     broken_settings = ("/etc/mysql/mariadb.conf.d/99-fault.cnf", "[mariadb]\nthere_is_no_such_option = 1\n")
-    seed_mib = 64
+    seed_mib = 24
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -63,6 +63,11 @@ def _stream(job: Job, name: str) -> Dict[str, Any]:
     result = read_json(job.folder.path / f"metered-{name}.json")
     if result and result["problem"] and not _lost_its_reader(result):
         raise CaptureFailed(result["problem"], f"see {job.folder.path}/stderr-{name}.log")
+    if result is None and restic.command_failed(done.stderr):
+        raise CaptureFailed(
+            f"the capture of {name} was killed and left no proof of success",
+            "was memory short? See journalctl -k",
+        )
     if done.status != 0:
         raise restic.error_for(done.status, done.stderr)
     if result is None or result["problem"]:
