@@ -111,7 +111,7 @@ def files_with(fleet: Fleet, host: str, values: list[str]) -> list[str]:
     journalctl --no-pager -o cat > /run/journal-text
     grep -rlFf /run/wanted {jobs.ROOT} /tmp /var/tmp /var/log /run/journal-text /etc /root /home 2>/dev/null |
       grep -v '^/etc/backstay/repositories/[^/]*/\\(url\\|password\\)$' || true
-    find /etc/backstay -type f -perm /077 -name 'url' -o -type f -perm /077 -name 'password'
+    [ ! -d /etc/backstay ] || find /etc/backstay -type f '(' -name url -o -name password ')' -perm /077
     rm /run/wanted /run/journal-text
     """
     return fleet.shell(host, script, stdin="\n".join(values) + "\n").splitlines()
