@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control node may ask a worker; start and collect in test_life_of_a_job.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils import errors, layout
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import requests
+from unit.support.sandbox import Sandbox
+from unit.support.steps import good
+
+SET = "20261121T090000Z-aaaaaa01"
+
+
+def ask_about(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
+    return dict({"host": "shop-db1", "app": "testapp", "directory": str(sandbox.access)}, **more)
+
+
+def preflight_of(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
+    return ask_about(sandbox, **dict({"action": "backup", "kind": "full", "options": {}}, **more))
+
+
+def test_a_preflight_returns_checks_facts_and_the_scratch_folder(sandbox: Sandbox) -> None:
+    found = requests.preflight(preflight_of(sandbox))
+    assert {item["name"]: item["status"] for item in found["checks"]} == {"restic": "ok", "repository": "ok"}
+    assert found["facts"]["action"] == "backup"
+    assert found["work"] == str(layout.work("shop-db1", "testapp"))
+
+
+def test_a_preflight_names_every_failed_check_and_its_remedy(sandbox: Sandbox) -> None:
+    (sandbox.access / "password").unlink()
+    checks = [
+        {"name": "privileges", "status": "failed", "detail": "the account lacks RELOAD", "hint": "GRANT RELOAD"},
+        {"name": "binary log", "status": "warning", "detail": "off", "hint": ""},
+    ]
+    with pytest.raises(errors.PreflightFailed, match="2 of 4 checks failed") as failure:
+        requests.preflight(preflight_of(sandbox, options={"checks": checks}))
+    assert "privileges: the account lacks RELOAD - GRANT RELOAD" in failure.value.message
+    assert "repository: " in failure.value.message
+    assert "binary log" not in failure.value.message
+
+
+def test_a_preflight_without_restic_fails(sandbox: Sandbox) -> None:
+    (sandbox.programs / "restic").unlink()
+    with pytest.raises(errors.PreflightFailed, match="restic: restic is not installed"):
+        requests.preflight(preflight_of(sandbox))
+
+
+def test_a_preflight_with_an_old_restic_fails(sandbox: Sandbox) -> None:
+    (sandbox.programs / "restic").write_text("#!/bin/sh\necho restic 0.14.0 compiled with go1.19\n")
+    with pytest.raises(errors.PreflightFailed, match=r"restic 0\.14\.0 .* is too old"):
+        requests.preflight(preflight_of(sandbox))
+
+
+def test_a_preflight_of_a_kind_that_the_app_cannot_make_fails(sandbox: Sandbox) -> None:
+    with pytest.raises(errors.BadInput, match="differential"):
+        requests.preflight(preflight_of(sandbox, kind="differential"))
+
+
+def test_a_preflight_of_an_unknown_app_fails(sandbox: Sandbox) -> None:
+    for name in ("nosuch", "../mysql", "MySQL", ""):
+        with pytest.raises(errors.BadInput, match="app"):
+            requests.preflight(preflight_of(sandbox, app=name))
+
+
+def test_sets_are_listed_for_programs_and_for_people(sandbox: Sandbox) -> None:
+    assert requests.sets(ask_about(sandbox)) == {"sets": [], "lines": []}
+    sandbox.run(sandbox.backup([good()]))
+    found = requests.sets(ask_about(sandbox))
+    assert [item["set"] for item in found["sets"]] == [SET]
+    (line,) = found["lines"]
+    assert SET in line
+    assert "full" in line
+    assert "7 B" in line
+    assert requests.sets(ask_about(sandbox, app="mysql"))["sets"] == []
+    assert requests.sets(ask_about(sandbox, host="shop-db2"))["sets"] == []
+
+
+def test_a_set_whose_parent_is_gone_is_shown_as_not_restorable(sandbox: Sandbox) -> None:
+    facts = {"parent": "20261121T080000Z-cccccc00"}
+    sandbox.run(sandbox.backup([good()], kind="log", transport="stage", facts=facts))
+    (line,) = requests.sets(ask_about(sandbox))["lines"]
+    assert "after 20261121T080000Z-cccccc00" in line
+    assert "NOT RESTORABLE" in line
+    with pytest.raises(errors.PlanRefused, match="no set to restore from"):
+        requests.plan(ask_about(sandbox))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"moment": "2020-01-01T00:00:00Z"}, errors.PlanRefused),
+        ({"moment": "2099-01-01T00:00:00Z"}, errors.PlanRefused),
+        ({"moment": "yesterday"}, errors.BadInput),
+        ({"set": "20200101T000000Z-000000"}, errors.BadInput),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(sandbox: Sandbox, changes: dict[str, str], kind: type[Exception]) -> None:
+    sandbox.run(sandbox.backup([good()]))
+    with pytest.raises(kind):
+        requests.plan(ask_about(sandbox, **changes))
+    assert not (layout.ROOT / "plans").exists()
+
+
+def test_a_plan_in_check_mode_leaves_nothing_on_the_host(sandbox: Sandbox) -> None:
+    sandbox.run(sandbox.backup([good()]))
+    made = requests.plan(ask_about(sandbox, check_mode=True))
+    assert made["sets"] == [SET]
+    assert not (layout.ROOT / "plans").exists()
+
+
+def test_planning_takes_two_calls_of_restic(sandbox: Sandbox) -> None:
+    sandbox.run(sandbox.backup([good()]))
+    before = len(sandbox.restic_calls())
+    requests.plan(ask_about(sandbox, set=SET))
+    assert len(sandbox.restic_calls()) - before == 2
+
+
+def test_a_damaged_receipt_is_never_planned_with(sandbox: Sandbox) -> None:
+    sandbox.run(sandbox.backup([good()]))
+    sandbox.behave({"command": "dump", "do": "corrupt"})
+    with pytest.raises(errors.IntegrityError, match="its snapshot promises"):
+        requests.plan(ask_about(sandbox))
+
+
+def test_a_receipt_that_was_moved_to_another_host_is_never_planned_with(sandbox: Sandbox) -> None:
+    sandbox.run(sandbox.backup([good()]))
+    (snapshot,) = sandbox.snapshots("part=receipt")
+    path = sandbox.repository / "snapshots" / f"{snapshot['id']}.json"
+    path.write_text(json.dumps(dict(snapshot, hostname="shop-db2")))
+    with pytest.raises(errors.IntegrityError, match="is of testapp on shop-db1"):
+        requests.plan(ask_about(sandbox, host="shop-db2"))
+
+
+def test_access_that_comes_with_a_question_is_gone_after_it(sandbox: Sandbox) -> None:
+    sandbox.run(sandbox.backup([good()]))
+    request = {"host": "shop-db1", "app": "testapp", "secrets": sandbox.secrets}
+    assert requests.plan(request)["sets"] == [SET]
+    call = sandbox.restic_calls("snapshots")[-1]["argv"]
+    password_file = Path(call[call.index("--password-file") + 1])
+    assert password_file.parent != sandbox.access
+    assert not password_file.parent.exists()
+    with pytest.raises(errors.RepositoryPassword):
+        requests.plan(dict(request, secrets=dict(sandbox.secrets, password="wrong")))
+    call = sandbox.restic_calls("snapshots")[-1]["argv"]
+    assert not Path(call[call.index("--password-file") + 1]).parent.exists()
+
+
+@pytest.mark.parametrize(("do", "kind"), [(1, errors.RepositoryError), (11, errors.RepositoryLocked)])
+def test_a_repository_that_does_not_answer_is_told(sandbox: Sandbox, do: int, kind: type[Exception]) -> None:
+    sandbox.behave({"command": "snapshots", "do": do})
+    with pytest.raises(kind):
+        requests.sets(ask_about(sandbox))
+
+
+def test_nobody_collects_what_never_was(sandbox: Sandbox) -> None:
+    with pytest.raises(errors.BadInput, match="knows no run 'never-was'"):
+        requests.collect({"run": "never-was"})
+
+
+def test_errors_travel_as_an_answer(sandbox: Sandbox) -> None:
+    assert sandbox.ask("collect", {"run": "never-was"})["error"]["code"] == "bad-input"
+    answer = sandbox.ask("plan", {"host": "x"})
+    assert answer["error"]["code"] == "internal"
+    assert "KeyError" in answer["error"]["message"]
+
+
+def test_an_unknown_command_is_a_usage_error(sandbox: Sandbox) -> None:
+    for arguments in ([], ["sing"], ["run"], ["run", "a", "b"]):
+        done = sandbox.call(*arguments) if arguments else sandbox.call("")
+        assert done.returncode == 2
+        assert "usage: worker.pyz" in done.stderr
