@@ -63,6 +63,7 @@ def scene(fleet: Fleet) -> Iterator[Scene]:
     scene.gates.install()
     yield scene
     scene.gates.remove()
+    scene.prove_newest()
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ def contents(scene: Scene, directory: str) -> dict[str, str]:
     """Return a hash for every file below ``directory``, and a line for everything else, by relative name."""
     script = f"""cd {directory}
     find . -path ./.backstay -prune -o -type f -print0 | xargs -0 -r sha256sum --zero | tr '\\0' '\\n'
-    find . -path ./.backstay -prune -o ! -type f -printf '%y %p\\n'"""
+    find . -path ./.backstay -prune -o ! -type f -printf '%y  %p\\n'"""
     lines = scene.fleet.shell(scene.host, script).splitlines()
-    return {name: mark for mark, _space, name in (line.partition(" ") for line in lines)}
+    return {name: mark for mark, _space, name in (line.partition("  ") for line in lines)}
 
 
 def make_entries(scene: Scene) -> None:

@@ -45,6 +45,19 @@ for p in /proc/[0-9]*; do
 done
 """
 
+_ABANDON = """
+for unit in $(systemctl list-units --all --plain --no-legend 'backstay-*Z-*' | cut -d' ' -f1); do
+  systemctl kill --signal=CONT --kill-whom=all "$unit" || true
+  systemctl stop "$unit" || true
+done
+systemctl reset-failed
+for swap in $(grep -l -E '"state": "(begun|done)"' ROOT/jobs/*/swap.json 2>/dev/null || true); do
+  if grep -q '"status": "failed"' "${swap%swap.json}result.json"; then
+    python3 $(ls -t ROOT/worker/*.pyz | head -n 1) put-back "${swap%/swap.json}"
+  fi
+done
+"""
+
 
 class Scene:
     """Everything a fault test does goes through here. ``good`` are the sets that must exist, oldest first."""
@@ -166,6 +179,13 @@ class Scene:
         assert self.sets() == self.good, "the sets that are offered are not the sets that succeeded"
         self.subject.prove(self.known)
 
+    def prove_newest(self) -> None:
+        """Demand that the operator is shown exactly the good sets, and that the newest of them comes back."""
+        shown = said(self.playbooks.run("sets", "--limit", self.host).demand().output)
+        assert [name for name in self.good if name not in shown] == []
+        proof = self.playbooks.run("verify", "--limit", self.host, backstay_only_app=self.subject.app).demand()
+        assert (proof.record["status"], proof.record["set"]) == ("ok", self.good[-1]), proof.record
+
     # Clean-up -----------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -173,15 +193,13 @@ class Scene:
         self.known = self.subject.mark()
 
     def abandon(self) -> None:
-        """End what a failed test left: playbooks of this scene, held tools, units of its jobs."""
+        """End what a failed test left and bring the application back, so that the next test says something of its own."""
         for running in self._running:
             running.abandon()
         self._running.clear()
-        script = """
-        for unit in $(systemctl list-units --all --plain --no-legend 'backstay-*Z-*' | cut -d' ' -f1); do
-          systemctl kill --signal=CONT --kill-whom=all "$unit" || true; systemctl stop "$unit" || true
-        done"""
-        self.fleet.ask(self.host, ["sh", "-c", script])
+        self.fleet.run(self.host, "sh", "-eu", stdin=_ABANDON.replace("ROOT", jobs.ROOT), timeout=600)
+        self.forget_landed()
+        self.fleet.run(self.host, "systemctl", "start", self.subject.service)
 
     @contextmanager
     def background(self, command: str) -> Iterator[Command]:
