@@ -27,14 +27,14 @@ def prepare(lab: Lab) -> None:
     machine.require_root()
     machine.install_missing({v.filesystem for host in lab.hosts for v in host.volumes if v.mib})
     machine.prepare_podman(lab)
-    machine.require_podman()
+    machine.require_working_podman()
 
 
 def use(lab: Lab) -> None:
     """Podman settings for commands that look at a lab without making it."""
     machine.require_root()
-    machine.prepare_podman(lab)
     machine.require_podman()
+    machine.use_podman(lab)
 
 
 def command_up(lab: Lab, options: argparse.Namespace) -> int:

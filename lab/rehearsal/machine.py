@@ -153,8 +153,21 @@ def prepare_podman(lab: Lab) -> None:
     os.environ["CONTAINERS_CONF"] = str(lab.containers_conf)
 
 
+def use_podman(lab: Lab) -> None:
+    """Use the settings that an earlier ``prepare_podman`` wrote; looking at the machine again would cost every command."""
+    if lab.containers_conf.exists():
+        os.environ["CONTAINERS_CONF"] = str(lab.containers_conf)
+    else:
+        prepare_podman(lab)
+
+
 def require_podman() -> None:
-    """LabError when podman is missing or does not work."""
+    """LabError when podman is missing."""
     if not shutil.which("podman"):
         raise LabError("podman is not installed: 'lab.py up' installs it, or run apt-get install podman.")
+
+
+def require_working_podman() -> None:
+    """LabError when podman is missing or does not work."""
+    require_podman()
     must(["podman", "info", "--format", "{{.Host.OCIRuntime.Name}}"], timeout=60)
