@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The budgets of the design, judged on results. Pure: results in, verdicts out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from rig.moments import middle
+
+
+class Budget(NamedTuple):
+    """``measured`` against ``bound``, both in ``unit``; ``ceiling`` tells whether the bound is the most allowed."""
+
+    what: str
+    measured: float
+    bound: float
+    unit: str = "x"
+    ceiling: bool = True
+
+    @property
+    def met(self) -> bool:
+        """Whether the unrounded number keeps to the bound."""
+        return self.measured <= self.bound if self.ceiling else self.measured >= self.bound
+
+    def cells(self) -> list[str]:
+        """Return the row of a table: what, measured, budget, verdict."""
+        sign = "<=" if self.ceiling else ">="
+        return [
+            self.what,
+            f"{self.measured:.2f} {self.unit}",
+            f"{sign} {self.bound:g} {self.unit}",
+            "met" if self.met else "**not met**",
+        ]
+
+    def line(self) -> str:
+        """Return the row as one line for a terminal."""
+        what, measured, bound, verdict = self.cells()
+        return f"{verdict.strip('*'):8} {measured:>10} ({bound})  {what}"
+
+
+def judge_mysql(result: dict[str, Any]) -> list[Budget]:
+    """Return the budgets that bench-mysql covers, from its results; all times are medians over the rounds."""
+    first, later, restore = result["first"], result["later"], result["restore"]
+    whole = {key: _known(middle(runs)) for key, runs in first.items()}
+    data = _known(middle(first["backstay"], "data_seconds"))
+    again = later["contiguous"]["backstay"]["stored_bytes"] / first["backstay"][-1]["stored_bytes"] * 100
+    restored = _known(middle(restore["backstay"]))
+    return [
+        Budget("data phase, against the bare pipe mariadb-backup \\| restic", data / whole["pipe"], 1.15),
+        Budget(
+            "whole full backup, faster than borgmatic's own hook by", whole["borgmatic_hook"] / whole["backstay"], 2, "x", False
+        ),
+        Budget(
+            "whole full backup, against borgmatic with the same physical command",
+            whole["backstay"] / whole["borgmatic_physical"],
+            1,
+        ),
+        Budget("data phase, against the machine's limit", data / whole["limit"], 3),
+        Budget(
+            "whole restore in place, faster than a logical load by",
+            restore["logical_load"]["whole_seconds"] / restored,
+            10,
+            "x",
+            False,
+        ),
+        Budget("stored by a second full after a contiguous 1 % change, share of the first", again, 5, "%"),
+    ]
+
+
+def judge_engine(result: dict[str, Any]) -> list[Budget]:
+    """Return the budgets that bench-engine covers, from its results."""
+    return [
+        Budget(
+            "control-node CPU for each further host and app, one backup", result["control_cpu"]["increment_seconds"], 0.6, "s"
+        ),
+        Budget("remote module executions of one backup, host and app", result["executions"]["modules"], 6, "executions"),
+        Budget("restic calls of one backup on the host", result["executions"]["restic_calls"], 3, "calls"),
+    ]
+
+
+def _known(value: float | None) -> float:
+    if value is None:
+        raise ValueError("a measurement that a budget needs is missing")
+    return value

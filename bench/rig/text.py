@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of docs/benchmarks.md that do not depend on results."""
+
+HEAD = """# Benchmarks
+
+Written by `make bench-mysql` and `make bench-engine`; raw values lie in [benchmarks/](benchmarks/). Both bring the
+rehearsal fleet up (their own lab, removed afterwards, unless `BACKSTAY_LAB` names one that is up), print their verdicts and
+write this page.
+
+| variable | default | meaning |
+|---|---|---|
+| `BENCH_MIB` | 1100 | bulk data in MiB; 150 is a rehearsal of a few minutes |
+| `BENCH_ROUNDS` | 3 | first fulls of every contender |
+| `BENCH_SLOW_ROUNDS` | 2 | of the contenders that dump logically |
+| `BENCH_RESTORES` | 2 | restores in place |
+| `BENCH_LOAD_SECONDS` | 240 | the logical load is stopped after this time |
+| `BENCH_OUT` | `docs/benchmarks` | folder of the results; the page lies beside it |
+
+A lab that was there before keeps its name and hosts, loses the schema `shop_archive`, and its spare host holds the restored
+data.
+"""
+
+WHAT = """Everybody backs the same idle server up after a forced checkpoint, with two copying threads, into a fresh
+repository on the same second host: restic over TLS to the same rest-server with restic's automatic compression (zstd), borg
+over SSH with `compression: zstd` and `repokey-blake2`. Control node, protected host and offsite server are containers and
+processes of one machine and share its cores; data comes out of the page cache. The physical borgmatic backs up the way its
+users do: a command writes the backup to a directory, borg stores that. Backstay's times are those of `ansible-playbook`;
+the pipe's and borgmatic's are taken on the host and hold no Ansible. Backstay's data phase begins with the capture step and
+ends when restic has stored the snapshot and the proof was checked. CPU of the hosts is that of the whole containers, with
+MariaDB and the offsite server in them.
+"""
+
+LATER = """Stored is what the repository grew by on the offsite server. The changed rows were rewritten in place and a
+checkpoint forced before the backup; the scattered change follows the contiguous one, in the same repositories. 1 %
+scattered rows touch far more than 1 % of the pages.
+"""
+
+LOAD = """The load went into a server with the lab's settings (binary log on, every commit synced), as a dump is usually loaded.
+"""
+
+NOISE = """The machine is virtual and small, and other work may run on it. Contenders take turns within a round and every
+round begins with another one, so slow minutes hit everybody, not one. Medians of so few runs still move by the spread
+above: a ratio that passes or misses its bound by less than that decides nothing.
+"""
+
+METER = """The meter runs in Python and hashes with SHA-256 in the same pass; `sha256sum` in the same place shows what the
+hash alone costs.
+"""

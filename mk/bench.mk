@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Benchmarks against what people use instead; docs/benchmarks.md explains and shows them. A lab of their own unless one is named.
+BENCH_MIB ?= 1100
+BENCH_ROUNDS ?= 3
+BENCH_SLOW_ROUNDS ?= 2
+BENCH_RESTORES ?= 2
+BENCH_LOAD_SECONDS ?= 240
+BENCH_OUT ?= docs/benchmarks
+BENCH := BACKSTAY_LAB="$${BACKSTAY_LAB:-bench}" BACKSTAY_LAB_PORT="$${BACKSTAY_LAB_PORT:-46200}" PYTHONPATH=collections $(BIN)/python
+
+.PHONY: bench-mysql bench-engine
+
+bench-mysql: venv ## MariaDB: backup and restore against what people use instead
+	@$(BENCH) bench/mysql.py --mib $(BENCH_MIB) --rounds $(BENCH_ROUNDS) --slow-rounds $(BENCH_SLOW_ROUNDS) --restores $(BENCH_RESTORES) \
+	  --load-seconds $(BENCH_LOAD_SECONDS) --out $(BENCH_OUT)
+
+bench-engine: venv ## Meter, worker start, control-node CPU, remote executions
+	@$(BENCH) bench/engine.py --out $(BENCH_OUT)
