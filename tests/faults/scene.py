@@ -250,6 +250,11 @@ def seconds(record: dict[str, Any]) -> float:
     return (moments[-1] - moments[0]).total_seconds()
 
 
+def warned(run: Run, words: str) -> bool:
+    """Whether the operator was warned with ``words``; Ansible breaks the lines of warnings anywhere, even in an id."""
+    return "".join(words.split()) in "".join(run.output.split())
+
+
 def said(output: str) -> str:
     """Return what the operator read, with every run of white space as one space, so that line breaks cannot hide words."""
     return re.sub(r"\s+", " ", output)

@@ -14,7 +14,7 @@ from faults.exchanges import (
     some_entry,
     stop_before_exchange,
 )
-from faults.scene import Scene
+from faults.scene import Scene, warned
 
 
 def test_power_cut_while_capturing(scene: Scene, offset: float) -> None:
@@ -31,7 +31,7 @@ def test_power_cut_without_control_node(scene: Scene, offset: float) -> None:
     scene.power_cut()
     assert scene.await_result(running.run_id)["error"]["code"] == "interrupted", "the boot did not release the job"
     following = scene.backup()
-    assert f"run {running.run_id} ended failed uncollected" in " ".join(following.output.split())
+    assert warned(following, f"run {running.run_id} ended failed uncollected"), following.output
 
 
 def test_power_cut_between_stop_and_exchange(scene: Scene) -> None:
