@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every app role through a real ansible-playbook, on this machine and with made-up facts.
+
+What the roles declare must be a job that the engine accepts, and each entry point must name what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.backstay.fleet.plugins.action.job import specification
+from ansible_collections.backstay.fleet.plugins.module_utils.job import step_type
+from unit.support.contract import APP_ENTRY_POINTS
+
+ROOT = Path(__file__).resolve().parents[3]
+APPS = sorted(path.name[len("app_") :] for path in (ROOT / "roles").glob("app_*"))
+# What preflight of each app finds; a new app adds its own.
+FACTS: dict[str, dict[str, Any]] = {
+    "mysql": {
+        "datadir": "/var/lib/mysql",
+        "socket": "/run/mysqld/mysqld.sock",
+        "data_bytes": 1 << 30,
+        "yard": "/var/lib/.backstay-mysql",
+        "services": ["mariadb"],
+    }
+}
+PLAN = {"hash": "ab" * 32, "target": "2026-11-21T09:00:00.000000Z", "stop_at": None, "sets": ["x"], "kinds": ["full"]}
+VALUES: dict[str, Any] = {
+    "backstay_work": "/var/lib/backstay/work/db1",
+    "backstay_plan": dict(PLAN, bytes=1 << 30, facts={"version": "11.8.3"}),
+    "backstay_result": {"action": "restore", "status": "ok"},
+    "backstay_action": "backup",
+}
+WAYS = {"prepare": {}, "restore": {}, "verify": {}, "aside": {"backstay_restore_to": "/srv/side"}}
+
+
+def values(app: str, entry: str) -> dict[str, Any]:
+    """Return the required contract variables of an entry point."""
+    required, _allowed = APP_ENTRY_POINTS[entry]
+    return {name: FACTS[app] if name == "backstay_facts" else VALUES[name] for name in sorted(required)}
+
+
+def include(app: str, entry: str, given: dict[str, Any]) -> dict[str, Any]:
+    role = {"name": f"backstay.fleet.app_{app}", "tasks_from": entry}
+    return {"name": f"Call {app} {entry}", "ansible.builtin.include_role": role, "vars": given}
+
+
+def keep(name: str, value: str) -> dict[str, Any]:
+    return {
+        "name": f"Keep {name}",
+        "ansible.builtin.set_fact": {"kept": "{{ kept | combine({'" + name + "': " + value + "}) }}"},
+    }
+
+
+def tasks_of(app: str) -> list[dict[str, Any]]:
+    """Return tasks that call every entry point of ``app``, rightly and with each required variable left out."""
+    tasks = []
+    for way, more in WAYS.items():
+        entry = "restore" if way == "aside" else way
+        tasks += [include(app, entry, values(app, entry) | more), keep(f"{app} {way}", f"app_{app}_job")]
+    for entry in ("preflight", "finish"):
+        tasks.append(include(app, entry, values(app, entry)))
+    tasks.append(keep(f"{app} preflight", f"app_{app}_options"))
+    wrong = [("main", "", {})]
+    wrong += [(entry, left_out, values(app, entry)) for entry in APP_ENTRY_POINTS for left_out in values(app, entry)]
+    for entry, left_out, given in wrong:
+        call = include(app, entry, {name: value for name, value in given.items() if name != left_out})
+        said = keep(f"{app} {entry} without {left_out}", "ansible_failed_result.msg")
+        tasks.append({"name": f"Leave out {left_out} of {entry}", "block": [call], "rescue": [said]})
+    return tasks
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run all entry points of all apps in one play; return what they declared or complained about."""
+    assert set(FACTS) == set(APPS), "each app needs facts here"
+    base = tmp_path_factory.mktemp("play")
+    tasks = [task for app in APPS for task in tasks_of(app)]
+    write = {"content": "{{ kept | to_json }}", "dest": str(base / "kept.json"), "mode": "0600"}
+    tasks.append({"name": "Write", "ansible.builtin.copy": write})
+    play = {"name": "Declare", "hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"kept": {}}}
+    interpreter = {"ansible_python_interpreter": sys.executable, "kept": {}}
+    (base / "play.yml").write_text(yaml.safe_dump([dict(play, vars=interpreter, tasks=tasks)], sort_keys=False))
+    environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_HOME=str(base / "home"))
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(base / "play.yml")]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, env=environment, text=True, timeout=40)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(json.loads((base / "kept.json").read_text()))
+
+
+@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_role_declares_is_a_job(kept: dict[str, Any], app: str, way: str) -> None:
+    action = {"prepare": "backup", "restore": "restore", "verify": "verify", "aside": "restore"}[way]
+    declared = kept[f"{app} {way}"]
+    arguments = {"action": action, "app": app, "host": "db1", "source": "db1", "repository": {"name": "db1"}, "job": declared}
+    more = {"kind": "full", "transport": "stream"} if action == "backup" else {"plan": PLAN["hash"]}
+    job = specification({**arguments, **more})
+    assert job["resource"].startswith(f"{app}:/")
+    assert set(declared) == {"resource", "steps"}
+    assert "{{" not in json.dumps(declared)
+
+
+def types(kept: dict[str, Any], name: str) -> list[str]:
+    return [step_type(step) for step in kept[name]["steps"]]
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_restore_in_place_lands_before_it_stops_and_checks_after_it_starts(kept: dict[str, Any], app: str) -> None:
+    found = types(kept, f"{app} restore")
+    states = [step["service"]["state"] for step in kept[f"{app} restore"]["steps"] if "service" in step]
+    assert states == ["stopped", "started"]
+    assert found.index("land") < found.index("service") < found.index("swap")
+    assert found[-1] == "app", "the last word is the check"
+
+
+@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("way", ["verify", "aside"])
+def test_beside_the_live_server_nothing_live_is_touched(kept: dict[str, Any], app: str, way: str) -> None:
+    assert not {"service", "swap"} & set(types(kept, f"{app} {way}"))
+    landed = [step["land"]["into"] for step in kept[f"{app} {way}"]["steps"] if "land" in step]
+    assert landed
+    live = FACTS[app]["datadir"]
+    assert not [into for into in landed if into == live or into.startswith(live + "/")]
+    if way == "aside":
+        assert all(into.startswith("/srv/side/") for into in landed)
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_verification_throws_away_what_it_landed(kept: dict[str, Any], app: str) -> None:
+    steps = kept[f"{app} verify"]["steps"]
+    gone = [step["discard"]["path"] for step in steps if "discard" in step]
+    for step in steps:
+        if "land" in step:
+            assert any(step["land"]["into"].startswith(path) for path in gone)
+    assert "discard" in steps[-1]
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_preflight_declares_what_to_look_at(kept: dict[str, Any], app: str) -> None:
+    assert kept[f"{app} preflight"]
+    assert "{{" not in json.dumps(kept[f"{app} preflight"])
+
+
+@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("entry", [entry for entry, (required, _allowed) in APP_ENTRY_POINTS.items() if required])
+def test_a_missing_contract_variable_is_named(kept: dict[str, Any], app: str, entry: str) -> None:
+    for left_out in values(app, entry):
+        said = str(kept[f"{app} {entry} without {left_out}"])
+        assert "missing required arguments" in said
+        assert left_out in said
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_call_without_an_entry_point_says_what_to_call(kept: dict[str, Any], app: str) -> None:
+    assert "tasks_from" in str(kept[f"{app} main without "])
