@@ -32,12 +32,20 @@ def specification(arguments: dict[str, Any]) -> dict[str, Any]:
     run = arguments.get("run") or f"{moment:%Y%m%dT%H%M%SZ}-{arguments['app']}-{secrets.token_hex(4)}"
     result = {key: arguments[key] for key in _COPIED}
     result.update({key: arguments[key] for key in _OPTIONAL if arguments.get(key)})
-    result.update(schema=SCHEMA_NAME, run=run, stall_timeout=arguments.get("stall_timeout", 900))
+    result.update(schema=SCHEMA_NAME, run=run, stall_timeout=_seconds(arguments.get("stall_timeout", 900)))
     result.update(facts=arguments.get("facts") or {}, **arguments["job"])
     if result["action"] == "backup":
         result["set"] = set_id(moment, secrets.token_hex(4))
     validate_job(result)
     return result
+
+
+def _seconds(value: Any) -> Any:
+    """Return ``value`` as a number where it is one: what comes from the command line (``-e``) is text."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def keep_record(directory: str, host: str, result: dict[str, Any]) -> str:

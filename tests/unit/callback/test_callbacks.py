@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.backstay.fleet.plugins.callback import guard, progress
+from ansible_collections.backstay.fleet.plugins.plugin_utils.job_watch import PROGRESS_SOCKET
+from unit.support.sandbox import wait_until
+
+
+def test_a_run_that_reached_no_host_fails() -> None:
+    callback = guard.CallbackModule()
+    with pytest.raises(SystemExit) as end:
+        callback.v2_playbook_on_stats(SimpleNamespace(processed={}))
+    assert end.value.code == guard.NO_HOSTS_STATUS != 0
+    callback.v2_playbook_on_stats(SimpleNamespace(processed={"shop-db1": 1}))
+
+
+def test_reports_of_a_job_are_written_while_a_playbook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = (tmp_path / "screen").open("wb")
+    monkeypatch.setattr(progress.sys, "__stdout__", written)
+    monkeypatch.setattr(progress, "_REDRAW_SECONDS", 0.02)
+    monkeypatch.delenv(PROGRESS_SOCKET, raising=False)
+    callback = progress.CallbackModule()
+    monkeypatch.setattr(callback, "get_option", lambda _name: 30)
+    at_exit: list[Any] = []
+    monkeypatch.setattr(progress.atexit, "register", lambda *call, **named: at_exit.append((call, named)))
+    callback.v2_playbook_on_start(None)
+    address = os.environ[PROGRESS_SOCKET]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        report: dict[str, Any] = {"run": "r", "host": "shop-db1", "app": "mysql", "action": "backup", "step": "Take"}
+        sender.sendto(json.dumps(report).encode(), address)
+    wait_until(lambda: b"shop-db1 mysql backup: Take" in (tmp_path / "screen").read_bytes(), what="the line on the screen")
+    began = time.monotonic()
+    callback.v2_playbook_on_stats(None)
+    assert time.monotonic() - began < 3
+    assert PROGRESS_SOCKET not in os.environ
+    (((remove, *arguments), named),) = at_exit
+    remove(*arguments, **named)
+    assert not Path(address).parent.exists()
+    written.close()
