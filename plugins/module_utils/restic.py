@@ -67,7 +67,7 @@ class Access(NamedTuple):
     password_file: str
     ca_file: Optional[str]
     environment: Dict[str, str]
-    cache: str
+    cache: Optional[str]  # None: none at all, where nothing on the host may change
 
 
 def base_argv(access: Access) -> List[str]:
@@ -75,7 +75,8 @@ def base_argv(access: Access) -> List[str]:
     argv = [access.program, "--repository-file", access.url_file, "--password-file", access.password_file]
     if access.ca_file:
         argv += ["--cacert", access.ca_file]
-    return [*argv, "--cache-dir", access.cache, "--cleanup-cache", "--retry-lock", "2m", "--json"]
+    argv += ["--cache-dir", access.cache, "--cleanup-cache"] if access.cache else ["--no-cache"]
+    return [*argv, "--retry-lock", "2m", "--json"]
 
 
 def backup_command_argv(access: Access, host: str, tags: Dict[str, str], path: str, command: List[str]) -> List[str]:

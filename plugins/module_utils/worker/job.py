@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from .. import layout, restic
 from ..errors import CommandFailed, Refused, Stalled
-from ..files import empty_directory, private_directory, write_json
+from ..files import empty_directory, write_json
 from ..process import Finished, Tail, kill_group, spawn
 from ..redact import redact
 from .folder import JobFolder
@@ -42,7 +42,6 @@ def open_access(directory: Path) -> restic.Access:
             name, separator, value = line.partition("=")
             if separator:
                 variables[name] = value
-    private_directory(layout.cache())
     return restic.Access(
         program=find_restic(),
         url_file=str(directory / "url"),

@@ -169,19 +169,22 @@ def _access(request: Request) -> Iterator[restic.Access]:
     """Give access to a repository: the host's own files, or secrets that came with the request, gone afterwards."""
     secrets: Optional[Dict[str, str]] = request.get("secrets")
     if not secrets:
-        yield _reachable(open_access(Path(request["directory"])))
+        yield _usable(request, Path(request["directory"]))
         return
     base = "/run" if os.access("/run", os.W_OK) else None
     folder = tempfile.mkdtemp(prefix="backstay-", dir=base)
     try:
         write_secrets(Path(folder), secrets)
-        yield _reachable(open_access(Path(folder)))
+        yield _usable(request, Path(folder))
     finally:
         shutil.rmtree(folder)
 
 
-def _reachable(access: restic.Access) -> restic.Access:
-    """Return ``access``. Raise RepositoryError when nothing answers there."""
+def _usable(request: Request, directory: Path) -> restic.Access:
+    """Return the access in ``directory``, which in check mode leaves no cache. Raise RepositoryError when nothing answers."""
+    access = open_access(directory)
+    if request.get("check_mode"):
+        access = access._replace(cache=None)
     found = reach(access)
     if found["status"] == "failed":
         raise RepositoryError(found["detail"], found["hint"])
