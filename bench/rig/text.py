@@ -20,8 +20,8 @@ A lab that was there before keeps its name and hosts, loses the schema `shop_arc
 data.
 """
 
-WHAT = """Everybody backs the same idle server up after a forced checkpoint, with two copying threads, into a fresh
-repository on the same second host: restic over TLS to the same rest-server with restic's automatic compression (zstd), borg
+WHAT = """Everybody backs the same idle server up after a forced checkpoint, with one copying thread
+(`app_mysql_parallel: 1`), into a fresh repository on the same second host: restic over TLS to the same rest-server with restic's automatic compression (zstd), borg
 over SSH with `compression: zstd` and `repokey-blake2`. Control node, protected host and offsite server are containers and
 processes of one machine and share its cores; data comes out of the page cache. The physical borgmatic backs up the way its
 users do: a command writes the backup to a directory, borg stores that. Backstay's times are those of `ansible-playbook`;
