@@ -67,9 +67,9 @@ def refusal(
     ``addresses`` what the repository's host name resolves to, ``is_own`` tells whether an address belongs to ``protected``.
     """
     if server and server.name == protected.name:
-        return f"{protected.name} is its own offsite server"
+        return f"the offsite server of {protected.name} is {protected.name} itself"
     if server and (server.address.lower(), server.port) == (protected.address.lower(), protected.port):
-        return f"{protected.name} and its offsite server {server.name} are the same machine ({server.address}:{server.port})"
+        return f"the offsite server {server.name} and {protected.name} are the same machine ({server.address}:{server.port})"
     for address in addresses:
         if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
             return f"the repository of {protected.name} leads to the loopback address {address}"

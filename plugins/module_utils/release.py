@@ -40,7 +40,7 @@ def install(path: Path, url: str, checksum: str, member: str, fetch: Callable[[s
     blob = fetch(url)
     found = _sha256(blob)
     if found != checksum.lower():
-        raise IntegrityError(f"{url} has the SHA-256 {found}, expected {checksum}", "nothing was installed")
+        raise IntegrityError(f"the release file {url} has the SHA-256 {found}, expected {checksum}", "nothing was installed")
     program = unpack(url, blob, member)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     _replace(path, program, 0o755)
@@ -59,7 +59,7 @@ def unpack(url: str, blob: bytes, member: str) -> bytes:
         if name.endswith(".gz"):
             return gzip.decompress(blob)
     except (OSError, EOFError, ValueError, tarfile.TarError) as error:
-        raise BadInput(f"{url} cannot be unpacked: {error}") from error
+        raise BadInput(f"the release file {url} cannot be unpacked: {error}") from error
     return blob
 
 

@@ -107,7 +107,7 @@ class AccessBuilder:
         server = self._variables.get("backstay_offsite")
         if not server:
             raise BadInput(
-                f"{self._host} has no offsite server",
+                f"there is no offsite server for {self._host}",
                 "set backstay_offsite or backstay_repository_url in the inventory",
             )
         name = str(self._variables.get("backstay_offsite_url_host") or server)

@@ -62,8 +62,8 @@ def test_a_location_that_cannot_be_seen_through_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("server", "addresses", "own", "sentence"),
     [
-        (PROTECTED._replace(address="192.0.2.99"), [], [], "db1 is its own offsite server"),
-        (Machine("other", "192.0.2.10", 22), [], [], "db1 and its offsite server other are the same machine"),
+        (PROTECTED._replace(address="192.0.2.99"), [], [], "the offsite server of db1 is db1 itself"),
+        (Machine("other", "192.0.2.10", 22), [], [], "the offsite server other and db1 are the same machine"),
         (Machine("other", "DB1.example.org", 22), [], [], None),
         (Machine("other", "192.0.2.10", 2222), [], [], None),
         (OFFSITE, ["192.0.2.20"], ["192.0.2.10"], None),

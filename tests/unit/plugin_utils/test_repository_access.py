@@ -126,7 +126,7 @@ def test_an_environment_that_is_no_line_is_refused(state: Path, bad: dict[str, s
 
 
 def test_a_host_without_any_destination_is_refused(state: Path) -> None:
-    with pytest.raises(BadInput, match="db1 has no offsite server"):
+    with pytest.raises(BadInput, match="no offsite server for db1"):
         access(state, backstay_offsite="")
 
 
