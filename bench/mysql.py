@@ -25,7 +25,7 @@ VERSIONS = {
     "rest-server": "restic-rest-server --version",
     "borg": "borg --version",
     "borgmatic": f"{borg.PROGRAM} --version",
-    "zstd": "zstd --version",
+    "zstd": "zstd --version | tr -d '*'",
     "openssl": "openssl version",
 }
 

@@ -46,7 +46,7 @@ def judge_mysql(result: dict[str, Any]) -> list[Budget]:
     again = later["contiguous"]["backstay"]["stored_bytes"] / first["backstay"][-1]["stored_bytes"] * 100
     restored = _known(middle(restore["backstay"]))
     return [
-        Budget("data phase, against the bare pipe mariadb-backup \\| restic", data / whole["pipe"], 1.15),
+        Budget("data phase, against the bare pipe mariadb-backup | restic", data / whole["pipe"], 1.15),
         Budget(
             "whole full backup, faster than borgmatic's own hook by", whole["borgmatic_hook"] / whole["backstay"], 2, "x", False
         ),

@@ -20,19 +20,24 @@ A lab that was there before keeps its name and hosts, loses the schema `shop_arc
 data.
 """
 
-WHAT = """Everybody backs the same idle server up after a forced checkpoint, with one copying thread
-(`app_mysql_parallel: 1`), into a fresh repository on the same second host: restic over TLS to the same rest-server with restic's automatic compression (zstd), borg
-over SSH with `compression: zstd` and `repokey-blake2`. Control node, protected host and offsite server are containers and
-processes of one machine and share its cores; data comes out of the page cache. The physical borgmatic backs up the way its
-users do: a command writes the backup to a directory, borg stores that. Backstay's times are those of `ansible-playbook`;
-the pipe's and borgmatic's are taken on the host and hold no Ansible. Backstay's data phase begins with the capture step and
-ends when restic has stored the snapshot and the proof was checked. CPU of the hosts is that of the whole containers, with
-MariaDB and the offsite server in them.
+WHAT = """Everybody backs the same idle server up after a forced checkpoint, with one copying thread (`app_mysql_parallel: 1`),
+into a fresh repository on the same second host: restic over TLS to the same rest-server with restic's automatic
+compression (zstd), borg over SSH with `compression: zstd` and `repokey-blake2`. Control node, protected host and
+offsite server are containers and processes of one machine and share its cores; data comes out of the page cache. The
+physical borgmatic backs up the way its users do: a command writes the backup to a directory, borg stores that.
+Backstay's times are those of `ansible-playbook`; the pipe's and borgmatic's are taken on the host and hold no Ansible.
+Backstay's data phase begins with the capture step and ends when restic has stored the snapshot and the proof was
+checked. CPU of the hosts is that of the whole containers, with MariaDB and the offsite server in them.
 """
 
 LATER = """Stored is what the repository grew by on the offsite server. The changed rows were rewritten in place and a
 checkpoint forced before the backup; the scattered change follows the contiguous one, in the same repositories. 1 %
 scattered rows touch far more than 1 % of the pages.
+
+The order of the stream decides what restic recognises: it cuts at runs of noughts, which every InnoDB page holds, so
+its blocks have nearly one size, and behind a shift none of them is found again. On an unchanged server with a table of
+72 MiB a second backup stored 96 % of the first with two copying threads, whose blocks interleave by chance, and 0.2 %
+with one.
 """
 
 LOAD = """The load went into a server with the lab's settings (binary log on, every commit synced), as a dump is usually loaded.
