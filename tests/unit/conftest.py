@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +11,19 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from unit.support.sandbox import Sandbox
+from unit.support.sandbox import STOCKED, Sandbox
+from unit.support.steps import good
 
 _HANG_SECONDS = 45
 
 settings.register_profile(
     "quick",
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+settings.register_profile("thorough", parent=settings.get_profile("quick"), max_examples=1000)
 settings.load_profile("quick")
 
 
@@ -47,3 +50,24 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
     made.use_in_process(monkeypatch)
     yield made
     made.forget_workers()
+
+
+@pytest.fixture(scope="session")
+def stocked_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a repository in which the set STOCKED lies, of host shop-db1 and with the content ``restored``."""
+    patch = pytest.MonkeyPatch()
+    made = Sandbox(tmp_path_factory.mktemp("stock") / "sandbox")
+    made.use_in_process(patch)
+    try:
+        result = made.run(made.backup([good("restored")]))
+    finally:
+        patch.undo()
+    assert (result["status"], result["set"]) == ("ok", STOCKED)
+    return made.repository
+
+
+@pytest.fixture
+def stocked(sandbox: Sandbox, stocked_repository: Path) -> Sandbox:
+    """Give a sandbox whose repository holds the set STOCKED."""
+    shutil.copytree(stocked_repository, sandbox.repository, dirs_exist_ok=True)
+    return sandbox

@@ -30,6 +30,7 @@ from ansible_collections.backstay.fleet.plugins.plugin_utils import worker_archi
 
 FAKES = Path(__file__).resolve().parents[1] / "fakes"
 URL = "b2:sandbox:repository"  # a provider that only restic itself can reach
+STOCKED = "20261121T090000Z-aaaaaa01"  # the set of Sandbox.backup
 PASSWORD = "correct horse battery staple"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MAIN = """
@@ -177,7 +178,7 @@ class Sandbox:
             "source": "shop-db1",
             "kind": "full",
             "transport": "stream",
-            "set": "20261121T090000Z-aaaaaa01",
+            "set": STOCKED,
             "resource": "testapp:/srv/shop",
             "repository": {"name": "shop-db1", "directory": str(self.access)},
             "stall_timeout": 20,

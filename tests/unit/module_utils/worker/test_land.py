@@ -22,10 +22,9 @@ LIVE = {"ibdata1": b"live", "shop": {"t.ibd": b"live too"}}
 
 
 @pytest.fixture
-def stored(sandbox: Sandbox) -> dict[str, Any]:
-    """Store a set and return the plan to restore it."""
-    assert sandbox.run(sandbox.backup([good("restored")]))["status"] == "ok"
-    return plan({"host": "shop-db1", "app": "testapp", "directory": str(sandbox.access)})
+def stored(stocked: Sandbox) -> dict[str, Any]:
+    """Return the plan to restore the set that lies in the repository."""
+    return plan({"host": "shop-db1", "app": "testapp", "directory": str(stocked.access)})
 
 
 @pytest.fixture

@@ -99,54 +99,48 @@ def test_a_set_whose_parent_is_gone_is_shown_as_not_restorable(sandbox: Sandbox)
         ({"set": "20200101T000000Z-000000"}, errors.BadInput),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused(sandbox: Sandbox, changes: dict[str, str], kind: type[Exception]) -> None:
-    sandbox.run(sandbox.backup([good()]))
+def test_a_plan_that_cannot_be_is_refused(stocked: Sandbox, changes: dict[str, str], kind: type[Exception]) -> None:
     with pytest.raises(kind):
-        requests.plan(ask_about(sandbox, **changes))
+        requests.plan(ask_about(stocked, **changes))
     assert not (layout.ROOT / "plans").exists()
 
 
-def test_a_plan_in_check_mode_leaves_nothing_on_the_host(sandbox: Sandbox) -> None:
-    sandbox.run(sandbox.backup([good()]))
-    made = requests.plan(ask_about(sandbox, check_mode=True))
+def test_a_plan_in_check_mode_leaves_nothing_on_the_host(stocked: Sandbox) -> None:
+    made = requests.plan(ask_about(stocked, check_mode=True))
     assert made["sets"] == [SET]
     assert not (layout.ROOT / "plans").exists()
 
 
-def test_planning_takes_two_calls_of_restic(sandbox: Sandbox) -> None:
-    sandbox.run(sandbox.backup([good()]))
-    before = len(sandbox.restic_calls())
-    requests.plan(ask_about(sandbox, set=SET))
-    assert len(sandbox.restic_calls()) - before == 2
+def test_planning_takes_two_calls_of_restic(stocked: Sandbox) -> None:
+    before = len(stocked.restic_calls())
+    requests.plan(ask_about(stocked, set=SET))
+    assert len(stocked.restic_calls()) - before == 2
 
 
-def test_a_damaged_receipt_is_never_planned_with(sandbox: Sandbox) -> None:
-    sandbox.run(sandbox.backup([good()]))
-    sandbox.behave({"command": "dump", "do": "corrupt"})
+def test_a_damaged_receipt_is_never_planned_with(stocked: Sandbox) -> None:
+    stocked.behave({"command": "dump", "do": "corrupt"})
     with pytest.raises(errors.IntegrityError, match="its snapshot promises"):
-        requests.plan(ask_about(sandbox))
+        requests.plan(ask_about(stocked))
 
 
-def test_a_receipt_that_was_moved_to_another_host_is_never_planned_with(sandbox: Sandbox) -> None:
-    sandbox.run(sandbox.backup([good()]))
-    (snapshot,) = sandbox.snapshots("part=receipt")
-    path = sandbox.repository / "snapshots" / f"{snapshot['id']}.json"
+def test_a_receipt_that_was_moved_to_another_host_is_never_planned_with(stocked: Sandbox) -> None:
+    (snapshot,) = stocked.snapshots("part=receipt")
+    path = stocked.repository / "snapshots" / f"{snapshot['id']}.json"
     path.write_text(json.dumps(dict(snapshot, hostname="shop-db2")))
     with pytest.raises(errors.IntegrityError, match="is of testapp on shop-db1"):
-        requests.plan(ask_about(sandbox, host="shop-db2"))
+        requests.plan(ask_about(stocked, host="shop-db2"))
 
 
-def test_access_that_comes_with_a_question_is_gone_after_it(sandbox: Sandbox) -> None:
-    sandbox.run(sandbox.backup([good()]))
-    request = {"host": "shop-db1", "app": "testapp", "secrets": sandbox.secrets}
+def test_access_that_comes_with_a_question_is_gone_after_it(stocked: Sandbox) -> None:
+    request = {"host": "shop-db1", "app": "testapp", "secrets": stocked.secrets}
     assert requests.plan(request)["sets"] == [SET]
-    call = sandbox.restic_calls("snapshots")[-1]["argv"]
+    call = stocked.restic_calls("snapshots")[-1]["argv"]
     password_file = Path(call[call.index("--password-file") + 1])
-    assert password_file.parent != sandbox.access
+    assert password_file.parent != stocked.access
     assert not password_file.parent.exists()
     with pytest.raises(errors.RepositoryPassword):
-        requests.plan(dict(request, secrets=dict(sandbox.secrets, password="wrong")))
-    call = sandbox.restic_calls("snapshots")[-1]["argv"]
+        requests.plan(dict(request, secrets=dict(stocked.secrets, password="wrong")))
+    call = stocked.restic_calls("snapshots")[-1]["argv"]
     assert not Path(call[call.index("--password-file") + 1]).parent.exists()
 
 
