@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ansible.constants import COLOR_WARN
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -96,11 +97,16 @@ def persist(action: ActionBase, call: Callable[[], Any], who: dict[str, str], ti
         except AnsibleConnectionFailure as error:
             if lost_since is None:
                 lost_since = time.monotonic()
-                Display().warning(f"{who['host']}: connection lost, the job goes on without it: {error.message}")
+                _say_now(f"{who['host']}: connection lost, the job goes on without it: {error.message}")
             if time.monotonic() - lost_since > timeout:
                 raise
             time.sleep(1)
             _reset(action)
+
+
+def _say_now(text: str) -> None:
+    """Tell the operator at once: ansible-core keeps what is given to ``warning`` until the task has ended."""
+    Display().display(f"[WARNING]: {text}", color=COLOR_WARN, stderr=True)
 
 
 def _reset(action: ActionBase) -> None:

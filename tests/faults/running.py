@@ -39,7 +39,10 @@ class Running:
         def said_or_ended() -> bool:
             return words in self.output or self._process.poll() is not None
 
-        wait_until(said_or_ended, f"the playbook says '{words}'", deadline)
+        try:
+            wait_until(said_or_ended, f"the playbook says '{words}'", deadline)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output}") from None
         assert words in self.output, f"the playbook ended without saying '{words}':\n{self.output}"
 
     def kill(self) -> None:

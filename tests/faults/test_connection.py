@@ -22,11 +22,13 @@ def test_sshd_stopped_and_started(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
     tool = scene.hold_capture(running, offset)
     scene.fleet.shell(scene.host, "systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh.service")
-    injection.kill_sessions(scene.fleet, scene.host)
-    running.await_words(LOST)
-    scene.release_capture(tool)
-    assert scene.await_result(running.run_id)["status"] == "ok", "the job did not go on by itself"
-    scene.fleet.run(scene.host, "systemctl", "start", "ssh.service")
+    try:
+        injection.kill_sessions(scene.fleet, scene.host)
+        running.await_words(LOST)
+        scene.release_capture(tool)
+        assert scene.await_result(running.run_id)["status"] == "ok", "the job did not go on by itself"
+    finally:
+        scene.fleet.run(scene.host, "systemctl", "start", "ssh.service")
     scene.succeeded(running)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible._internal._display_utils import DeferredWarningContext
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
 from ansible_collections.backstay.fleet.plugins.plugin_utils import job_watch
@@ -122,6 +123,17 @@ def test_a_lost_connection_is_opened_again_and_the_job_watched_on() -> None:
     action = Action(["ALIVE", lost, lost, "RESULT"])
     assert watch(action).until_end() == 2
     assert action._connection.resets == 2
+
+
+def test_a_lost_connection_is_told_at_once_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ansible-core defers warnings to the end of the task, when the operator does not need to know any more."""
+    said: list[str] = []
+    monkeypatch.setattr(job_watch.Display, "display", lambda _self, text, **_options: said.append(text))
+    lost = AnsibleConnectionFailure("Connection reset by peer")
+    with DeferredWarningContext(variables={}) as deferred:
+        watch(Action([lost, lost, "RESULT"])).until_end()
+    assert said == ["[WARNING]: shop-db1: connection lost, the job goes on without it: Connection reset by peer"]
+    assert not deferred.get_warnings()
 
 
 def test_a_connection_that_stays_lost_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
