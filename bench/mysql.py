@@ -51,69 +51,102 @@ def measure(contender: Contender, number: int, meters: dict[str, lab.Cpu]) -> di
     return result
 
 
-def first_fulls(
-    everyone: list[Contender], rounds: int, slow_rounds: int, meters: dict[str, lab.Cpu]
-) -> dict[str, list[dict[str, Any]]]:
-    """Take the first fulls, the contenders by turns: every round begins with another one, since the machine's mood changes."""
-    results: dict[str, list[dict[str, Any]]] = {contender.key: [] for contender in everyone}
-    for number in range(1, rounds + 1):
-        shift = (number - 1) * 2 % len(everyone)
-        for contender in everyone[shift:] + everyone[:shift]:
-            if contender.slow and number > slow_rounds:
-                continue
-            contender.prepare(number)
-            results[contender.key].append(measure(contender, number, meters))
-    return results
+class Rounds:
+    """The measurements in their order. Results are kept after each one, and what time did not allow is listed in them."""
+
+    def __init__(self, options: argparse.Namespace, fleet: Fleet) -> None:
+        self.options = options
+        self.fleet = fleet
+        self.everyone = contenders.all_contenders(fleet)
+        self.meters = {"host": lab.Cpu(DATABASE_HOST), "offsite": lab.Cpu(OFFSITE_HOST)}
+        self.result: dict[str, Any] = {"schema": "backstay.bench.mysql/1", "not_run": [], "load_before": os.getloadavg()[0]}
+        self.started = time.monotonic()
+
+    def keep(self) -> None:
+        """Write what there is so far."""
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        self.result["took_seconds"] = round(time.monotonic() - self.started)
+        (self.options.out / "mysql.partial.json").write_text(json.dumps(self.result, indent=1) + "\n", encoding="utf-8")
+
+    def time_for(self, what: str, share: float) -> bool:
+        """Return whether less than ``share`` of the time has passed; else note that ``what`` was not run."""
+        if time.monotonic() - self.started < self.options.minutes * 60 * share:
+            return True
+        self.result["not_run"].append(what)
+        return False
+
+    def first_fulls(self) -> None:
+        """Take the first fulls, the contenders by turns: every round begins with another one, since a machine has moods."""
+        results: dict[str, list[dict[str, Any]]] = {contender.key: [] for contender in self.everyone}
+        self.result["first"] = results
+        for number in range(1, self.options.rounds + 1):
+            shift = (number - 1) * 2 % len(self.everyone)
+            for contender in self.everyone[shift:] + self.everyone[:shift]:
+                if contender.slow and number > self.options.slow_rounds:
+                    continue
+                if number == 1 or self.time_for(f"first full {number} of {contender.key}", 0.45):
+                    contender.prepare(number)
+                    results[contender.key].append(measure(contender, len(results[contender.key]) + 1, self.meters))
+                    self.keep()
+
+    def later_fulls(self) -> None:
+        """Change 1 % of the rows, back up again with everybody who stores something; contiguous first, then scattered."""
+        self.result["later"] = {}
+        for kind, arguments in (("contiguous", ()), ("scattered", ("--scattered",))):
+            say(f"changing 1 % of the rows, {kind}")
+            lab.seed(DATABASE_HOST, "--change", "1", "--no-binlog", *arguments)
+            for contender in self.everyone:
+                optional = kind == "scattered" and contender.slow
+                if not contender.repository or (optional and not self.time_for(f"{kind} change, {contender.key}", 0.7)):
+                    continue
+                done = measure(contender, len(self.result["first"][contender.key]), self.meters)
+                self.result["later"].setdefault(kind, {})[contender.key] = done
+                self.keep()
+
+    def restores(self) -> None:
+        """Restore the newest set in place, then load the newest dump once, bounded."""
+        rows = restores.expected_rows()
+        first, later = self.result["first"], self.result["later"]
+        done: list[dict[str, Any]] = []
+        self.result["restore"] = {"backstay": done, "rows": rows}
+        for number in range(1, self.options.restores + 1):
+            if number == 1 or self.time_for(f"restore {number}", 0.85):
+                done.append(restores.backstay(self.fleet, f"bench-backstay-{len(first['backstay'])}", rows))
+                say(f"restore {number}: {done[-1]['seconds']} s")
+                self.keep()
+        newest = later["scattered"].get("handwritten") or later["contiguous"]["handwritten"]
+        alias = f"bench-script-{len(first['handwritten'])}"
+        load = restores.logical_load(alias, newest["dump_bytes"], self.options.load_seconds, rows)
+        say(f"logical load: {load['share']:.0%} in {load['seconds']} s")
+        self.result["restore"]["logical_load"] = load
+        self.keep()
 
 
-def later_fulls(
-    everyone: list[Contender], last: dict[str, int], meters: dict[str, lab.Cpu]
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Change 1 % of the rows, back up again with everybody who stores something; contiguous first, then scattered."""
-    results: dict[str, dict[str, dict[str, Any]]] = {}
-    for kind, arguments in (("contiguous", ()), ("scattered", ("--scattered",))):
-        say(f"changing 1 % of the rows, {kind}")
-        lab.seed(DATABASE_HOST, "--change", "1", "--no-binlog", *arguments)
-        results[kind] = {c.key: measure(c, last[c.key], meters) for c in everyone if c.repository}
-    return results
-
-
-def restore_results(fleet: Fleet, options: argparse.Namespace, last: dict[str, int], dump_bytes: int) -> dict[str, Any]:
-    """Restore the newest set ``options.restores`` times in place, then load the dump once, bounded."""
-    rows = restores.expected_rows()
-    done = []
-    for number in range(options.restores):
-        done.append(restores.backstay(fleet, f"bench-backstay-{last['backstay']}", rows))
-        say(f"restore {number + 1}: {done[-1]['seconds']} s")
-    load = restores.logical_load(f"bench-script-{last['handwritten']}", dump_bytes, options.load_seconds, rows)
-    say(f"logical load: {load['share']:.0%} in {load['seconds']} s")
-    return {"backstay": done, "logical_load": load, "rows": rows}
-
-
-def run(options: argparse.Namespace, fleet: Fleet) -> dict[str, Any]:
-    """Measure everything on a lab that is up; return the results."""
-    started = time.time()
-    result: dict[str, Any] = {"schema": "backstay.bench.mysql/1", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    result.update(mib=options.mib, rounds=options.rounds, slow_rounds=options.slow_rounds, machine=machine.describe())
+def set_up(options: argparse.Namespace, fleet: Fleet) -> None:
+    """Make repositories, install the others' programs, fill the database."""
     traces.remove_traces(fleet)  # also of a benchmark that was ended: every first full needs a fresh repository
     lab.inside(DATABASE_HOST, "systemctl stop shop-writer.service")
     say("making repositories")
     fleet.set_up(f"{OFFSITE_HOST},bench-*")
     borg.install()
-    result["versions"] = machine.host_versions(VERSIONS)
     say("warming up: the first backup of a host brings the worker along")
     fleet.backup("bench-warm")
     say(f"seeding {options.mib} MiB")
     lab.seed(DATABASE_HOST, "--mib", str(options.mib), "--no-binlog")
-    meters = {"host": lab.Cpu(DATABASE_HOST), "offsite": lab.Cpu(OFFSITE_HOST)}
-    everyone = contenders.all_contenders(fleet)
-    result["first"] = first_fulls(everyone, options.rounds, options.slow_rounds, meters)
-    last = {key: len(runs) for key, runs in result["first"].items()}
-    result["later"] = later_fulls(everyone, last, meters)
-    result["restore"] = restore_results(fleet, options, last, result["later"]["scattered"]["handwritten"]["dump_bytes"])
-    result["took_seconds"] = round(time.time() - started)
-    result["load_after"] = round(os.getloadavg()[0], 2)
-    return result
+
+
+def run(options: argparse.Namespace, fleet: Fleet) -> dict[str, Any]:
+    """Measure everything on a lab that is up; return the results."""
+    about = machine.describe()
+    set_up(options, fleet)
+    rounds = Rounds(options, fleet)
+    rounds.result.update(at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), mib=options.mib, machine=about)
+    rounds.result.update(versions=machine.host_versions(VERSIONS))
+    rounds.first_fulls()
+    rounds.later_fulls()
+    rounds.restores()
+    rounds.result["load_after"] = round(os.getloadavg()[0], 2)
+    return rounds.result
 
 
 def parser() -> argparse.ArgumentParser:
@@ -124,6 +157,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--slow-rounds", type=int, default=2, help="first fulls of the contenders that dump logically")
     top.add_argument("--restores", type=int, default=2, help="restores in place")
     top.add_argument("--load-seconds", type=float, default=240, help="stop the logical load after this time")
+    top.add_argument("--minutes", type=float, default=15, help="no repetition begins late in this time; the rest still runs")
     top.add_argument(
         "--out", type=Path, default=PROJECT / "docs" / "benchmarks", help="folder for the results; the page lies beside it"
     )
@@ -147,6 +181,7 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "mysql.partial.json").unlink()
     (options.out / "mysql.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     page.write(options.out)
     judged = budgets.judge_mysql(result)
@@ -154,7 +189,7 @@ def main() -> int:
         print(budget.line())
     print(
         f"bench-mysql: {sum(b.met for b in judged)} of {len(judged)} budgets met, {options.mib} MiB,"
-        f" {options.rounds} rounds, {result['took_seconds']} s"
+        f" {result['took_seconds']} s, {len(result['not_run'])} measurements not run for lack of time"
     )
     return 0
 

@@ -5,6 +5,7 @@ BENCH_ROUNDS ?= 3
 BENCH_SLOW_ROUNDS ?= 2
 BENCH_RESTORES ?= 2
 BENCH_LOAD_SECONDS ?= 240
+BENCH_MINUTES ?= 15
 BENCH_OUT ?= docs/benchmarks
 BENCH := BACKSTAY_LAB="$${BACKSTAY_LAB:-bench}" BACKSTAY_LAB_PORT="$${BACKSTAY_LAB_PORT:-46200}" PYTHONPATH=collections $(BIN)/python
 
@@ -12,7 +13,7 @@ BENCH := BACKSTAY_LAB="$${BACKSTAY_LAB:-bench}" BACKSTAY_LAB_PORT="$${BACKSTAY_L
 
 bench-mysql: venv ## MariaDB: backup and restore against what people use instead
 	@$(BENCH) bench/mysql.py --mib $(BENCH_MIB) --rounds $(BENCH_ROUNDS) --slow-rounds $(BENCH_SLOW_ROUNDS) --restores $(BENCH_RESTORES) \
-	  --load-seconds $(BENCH_LOAD_SECONDS) --out $(BENCH_OUT)
+	  --load-seconds $(BENCH_LOAD_SECONDS) --minutes $(BENCH_MINUTES) --out $(BENCH_OUT)
 
 bench-engine: venv ## Meter, worker start, control-node CPU, remote executions
 	@$(BENCH) bench/engine.py --out $(BENCH_OUT)

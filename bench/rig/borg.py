@@ -27,8 +27,9 @@ def requirement() -> str:
 def install() -> None:
     """Install borg on both hosts, borgmatic on the database host, and let the latter's root reach the former's account."""
     say("installing borg and borgmatic in the lab")
+    apt = f"apt-get update -qq && apt-get install -y -qq --no-install-recommends {_NEEDED}"
     for host in (DATABASE_HOST, OFFSITE_HOST):
-        inside(host, f"apt-get update -qq && apt-get install -y -qq --no-install-recommends {_NEEDED}")
+        inside(host, f"if ! dpkg -s {_NEEDED} >/dev/null 2>&1; then {apt}; fi")
     _install_borgmatic()
     inside(
         OFFSITE_HOST,
@@ -99,9 +100,15 @@ def create_command(kind: str, number: int) -> str:
     return f"{PROGRAM} --config {configuration(kind, number)} create"
 
 
+def forget() -> None:
+    """Remove repositories and whatever borg remembers of them."""
+    inside(OFFSITE_HOST, f"rm -rf {REPOSITORIES}/hook-* {REPOSITORIES}/physical-*")
+    inside(DATABASE_HOST, "rm -rf /root/bench /root/.cache/borg /root/.config/borg")
+
+
 def remove() -> None:
     """Take everything out of the lab that ``install`` brought, Debian's packages included."""
     packages = "if dpkg -s borgbackup >/dev/null 2>&1; then apt-get purge -y -qq --auto-remove borgbackup; fi"
-    inside(DATABASE_HOST, f"{packages}; rm -rf /root/bench /opt/bench /root/.cache/borg /root/.config/borg")
+    inside(DATABASE_HOST, f"{packages}; rm -rf /opt/bench")
     account = "if id benchborg >/dev/null 2>&1; then userdel benchborg; fi"
     inside(OFFSITE_HOST, f"{packages}; {account}; rm -rf {REPOSITORIES} /etc/ssh/authorized_keys/benchborg")

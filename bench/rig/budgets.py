@@ -40,29 +40,18 @@ class Budget(NamedTuple):
 
 def judge_mysql(result: dict[str, Any]) -> list[Budget]:
     """Return the budgets that bench-mysql covers, from its results; all times are medians over the rounds."""
-    first, later, restore = result["first"], result["later"], result["restore"]
+    first = result["first"]
     whole = {key: _known(middle(runs)) for key, runs in first.items()}
     data = _known(middle(first["backstay"], "data_seconds"))
-    again = later["contiguous"]["backstay"]["stored_bytes"] / first["backstay"][-1]["stored_bytes"] * 100
-    restored = _known(middle(restore["backstay"]))
+    again = result["later"]["contiguous"]["backstay"]["stored_bytes"] / first["backstay"][-1]["stored_bytes"] * 100
+    hook, physical = whole["borgmatic_hook"] / whole["backstay"], whole["backstay"] / whole["borgmatic_physical"]
+    load = result["restore"]["logical_load"]["whole_seconds"] / _known(middle(result["restore"]["backstay"]))
     return [
         Budget("data phase, against the bare pipe mariadb-backup | restic", data / whole["pipe"], 1.15),
-        Budget(
-            "whole full backup, faster than borgmatic's own hook by", whole["borgmatic_hook"] / whole["backstay"], 2, "x", False
-        ),
-        Budget(
-            "whole full backup, against borgmatic with the same physical command",
-            whole["backstay"] / whole["borgmatic_physical"],
-            1,
-        ),
+        Budget("whole full backup, faster than borgmatic's own hook by", hook, 2, "x", False),
+        Budget("whole full backup, against borgmatic with the same physical command", physical, 1),
         Budget("data phase, against the machine's limit", data / whole["limit"], 3),
-        Budget(
-            "whole restore in place, faster than a logical load by",
-            restore["logical_load"]["whole_seconds"] / restored,
-            10,
-            "x",
-            False,
-        ),
+        Budget("whole restore in place, faster than a logical load by", load, 10, "x", False),
         Budget("stored by a second full after a contiguous 1 % change, share of the first", again, 5, "%"),
     ]
 

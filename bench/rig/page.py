@@ -65,9 +65,11 @@ def raw(runs: Sequence[dict[str, Any]], field: str = "seconds") -> str:
 
 def mysql_parts(result: dict[str, Any]) -> list[str]:
     """Return the sections of bench-mysql."""
+    missing = f"Not run, for lack of time: {', '.join(result['not_run'])}.\n" if result["not_run"] else ""
     return [
         "## MariaDB\n",
         where(result),
+        missing,
         budget_table(budgets.judge_mysql(result)),
         text.WHAT,
         "### First full\n",
@@ -93,10 +95,7 @@ def where(result: dict[str, Any]) -> str:
         f" Linux {machine['kernel']}, Python {machine['python']}, ansible-core {machine['ansible_core']}."
     )
     if "mib" in result:
-        base += (
-            f" {result['mib']} MiB of bulk data, {result['rounds']} rounds ({result['slow_rounds']} of the logical dumps),"
-            f" {result['took_seconds']} s in all. {versions}."
-        )
+        base += f" {result['mib']} MiB of bulk data; the measurements took {result['took_seconds']} s. {versions}."
     return base + "\n"
 
 
@@ -133,7 +132,10 @@ def later_table(result: dict[str, Any]) -> str:
         whole = result["first"][key][-1]["stored_bytes"]
         cells = [TITLES[key], mib(whole)]
         for kind in ("contiguous", "scattered"):
-            run = result["later"][kind][key]
+            run = result["later"][kind].get(key)
+            if run is None:
+                cells += ["-", "-"]
+                continue
             cells += [f"{mib(run['stored_bytes'])} ({run['stored_bytes'] / whole:.1%})", number(run["seconds"])]
         rows.append(cells)
     return table(["contender", "first MiB", "contiguous MiB", "s", "scattered MiB", "s"], rows)
@@ -173,12 +175,13 @@ def noise(result: dict[str, Any]) -> str:
         if len(values) > 1:
             spreads.append(f"{key} {max(values) / min(values):.2f}")
     loads = [run["load_before"] for runs in result["first"].values() for run in runs]
+    before = result["machine"]["load_before"]
     said = (
         f"Slowest by fastest of equal runs: {', '.join(spreads)}."
         if spreads
         else "Every contender ran once: nothing can be said about spread."
     )
-    load = f"The load average before a run was {min(loads)} to {max(loads)}, the benchmark's own load included."
+    load = f"The load average was {before} before the benchmark began and {min(loads)} to {max(loads)} before single runs."
     return f"{said} {load} {text.NOISE}"
 
 

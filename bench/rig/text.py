@@ -14,6 +14,7 @@ write this page.
 | `BENCH_SLOW_ROUNDS` | 2 | of the contenders that dump logically |
 | `BENCH_RESTORES` | 2 | restores in place |
 | `BENCH_LOAD_SECONDS` | 240 | the logical load is stopped after this time |
+| `BENCH_MINUTES` | 15 | repetitions that would begin late in this time are left out, and listed |
 | `BENCH_OUT` | `docs/benchmarks` | folder of the results; the page lies beside it |
 
 A lab that was there before keeps its name and hosts, loses the schema `shop_archive`, and its spare host holds the restored

@@ -18,7 +18,7 @@ def remove_traces(fleet: Fleet) -> None:
     inside(DATABASE_HOST, f"rm -rf {files}; mariadb -e 'DROP DATABASE IF EXISTS shop_archive'")
     inside(OFFSITE_HOST, "rm -rf /srv/backstay/repositories/bench-* /srv/backstay/ledger/bench-*")
     inside(OFFSITE_HOST, "f=/etc/backstay-offsite/htpasswd; if [ -e $f ]; then sed -i /^bench-/d $f; fi")
-    borg.remove()
+    borg.forget()
     for folder in ("secrets", "runs"):
         for path in (fleet.state / folder).glob("bench-*"):
             shutil.rmtree(path)
@@ -30,6 +30,7 @@ def clean_up(fleet: Fleet, started_lab: bool) -> None:
         tear_down()
         return
     remove_traces(fleet)
+    borg.remove()
     inside(DATABASE_HOST, "systemctl start shop-writer.service")
 
 
