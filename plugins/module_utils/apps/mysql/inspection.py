@@ -52,6 +52,7 @@ def preflight(options: Options, action: str) -> Dict[str, Any]:
     else:
         checks, facts = inspect_target(options, tool)
     facts.update(tool_version=tool, services=[options["service"]] if options.get("service") else [])
+    facts.update(defaults_extra_file=options.get("defaults_extra_file") or "")  # the seal asks the server again
     return {"checks": [tool_check, *checks], "facts": facts}
 
 
@@ -129,8 +130,8 @@ def places_check(values: Dict[str, str]) -> Check:
     outside = []
     for name in _PLACES:
         place = values.get(name, "")
-        inside = not place.startswith("/") or (place.rstrip("/") + "/").startswith(datadir + "/")
-        if place and not inside:
+        whole = os.path.normpath(os.path.join(datadir, place))  # a relative place is one below the data directory
+        if not (whole + "/").startswith(datadir + "/"):
             outside.append(f"{name}={place}")
     if outside:
         return _check(
