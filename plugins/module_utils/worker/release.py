@@ -49,8 +49,7 @@ def release(folder: JobFolder) -> None:
 
 def undo(folder: JobFolder) -> List[str]:
     """Undo every entry, newest first; return a sentence for each that failed and stays remembered."""
-    problems = []
-    _unhold(folder)
+    problems = _unhold(folder)
     for entry in reversed(folder.undo_entries()):
         try:
             services.start(entry["service"], 300)
@@ -71,8 +70,9 @@ def remove_made(folder: JobFolder) -> None:
     for entry in [] if swap.exchanged(folder.path) else reversed(folder.made()):
         try:
             _remove_one(entry)
-        except OSError as error:
-            folder.event(f"release failed: {next(iter(entry.values()))} is left behind: {error.strerror}")
+        except (OSError, BackstayError) as error:
+            with contextlib.suppress(OSError):
+                folder.event(f"release failed: {next(iter(entry.values()))} is left behind: {error}")
 
 
 def _remove_one(entry: Dict[str, str]) -> None:
@@ -87,11 +87,16 @@ def _remove_one(entry: Dict[str, str]) -> None:
             Path(entry["parent"]).rmdir()
 
 
-def _unhold(folder: JobFolder) -> None:
-    """Let every service that the job held start again whenever anybody wishes."""
+def _unhold(folder: JobFolder) -> List[str]:
+    """Let every service that the job held start again whenever anybody wishes; return a sentence for each that cannot."""
+    problems = []
     for entry in folder.made():
         if "hold" in entry:
-            services.unhold(entry["hold"])
+            try:
+                services.unhold(entry["hold"])
+            except (OSError, BackstayError) as error:
+                problems.append(f"{entry['hold']} is still held: {error}")
+    return problems
 
 
 def failure(folder: JobFolder, error: BackstayError, release_problems: List[str]) -> Dict[str, Any]:

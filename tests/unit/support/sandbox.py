@@ -47,6 +47,7 @@ if sys.argv[1] != "meter":
 
     job._RESTIC_PROGRAMS = (str(programs / "restic"),)
     launch.has_systemd = services.has_systemd = lambda: False
+    services._UNITS = programs / "units"
 sys.exit(main())
 """
 
@@ -108,6 +109,7 @@ class Sandbox:
         patch.setattr(job, "_RESTIC_PROGRAMS", (str(self.programs / "restic"),))
         patch.setattr(launch, "has_systemd", lambda: False)
         patch.setattr(services, "has_systemd", lambda: False)
+        patch.setattr(services, "_UNITS", self.programs / "units")
         patch.setattr(sys, "argv", [str(self._unpacked())])
         patch.setitem(sys.modules, f"{apps.__name__}.testapp", load_test_app())
 

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What brings the application back; with real processes in test_life_of_a_job.py."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils import layout
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, Busy, CommandFailed
+from ansible_collections.backstay.fleet.plugins.module_utils.process import Finished
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import release, services, swap
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder, lock_resource
+from unit.support.sandbox import Sandbox
+from unit.support.steps import good
+from unit.support.trees import look, plant
+
+
+@pytest.fixture
+def folder(sandbox: Sandbox) -> JobFolder:
+    """Return the folder of a job that nobody works on any more."""
+    return sandbox.create(sandbox.backup([good()]), {"password": "hunter2"})
+
+
+def test_services_come_back_in_reverse_order(sandbox: Sandbox, folder: JobFolder) -> None:
+    for name in ("web", "mariadb"):
+        folder.push_undo({"service": name})
+    release.release(folder)
+    assert sandbox.service_calls() == ["start mariadb", "start web"]
+    assert folder.undo_entries() == []
+    result = folder.result() or {}
+    assert (result["error"]["code"], result["release_problems"]) == ("interrupted", [])
+
+
+def test_one_service_that_stays_down_does_not_keep_the_others_down(sandbox: Sandbox, folder: JobFolder) -> None:
+    for name in ("web", "mariadb"):
+        folder.push_undo({"service": name})
+    sandbox.refuse("mariadb", "start")
+    release.release(folder)
+    assert sandbox.running() == {"web"}
+    assert folder.undo_entries() == [{"service": "mariadb"}]
+    assert len((folder.result() or {})["release_problems"]) == 1
+
+
+def test_a_release_done_twice_changes_nothing(sandbox: Sandbox, folder: JobFolder) -> None:
+    folder.push_undo({"service": "mariadb"})
+    release.release(folder)
+    before = folder.result()
+    release.release(folder)
+    assert folder.result() == before
+    assert sandbox.service_calls() == ["start mariadb"]
+
+
+def test_what_the_job_made_goes_and_what_others_put_there_stays(sandbox: Sandbox, folder: JobFolder) -> None:
+    yard = sandbox.base / "yard"
+    plant(yard / "landing", {"ibdata1": b"1"})
+    plant(sandbox.base / "shared" / "mine", {})
+    plant(sandbox.base / "shared", {"of somebody else": b"1"})
+    for kind, path in (
+        ("parent", yard),
+        ("directory", yard / "landing"),
+        ("parent", sandbox.base / "shared"),
+        ("directory", sandbox.base / "shared" / "mine"),
+        ("directory", sandbox.base / "never-made"),
+    ):
+        folder.note_made(kind, str(path))
+    release.release(folder)
+    assert not yard.exists()
+    assert look(sandbox.base / "shared") == {"of somebody else": b"1"}
+
+
+def exchange(sandbox: Sandbox, folder: JobFolder) -> Path:
+    """Exchange data for the job; return its live directory."""
+    target = plant(sandbox.base / "mysql", {"ibdata1": b"live"})
+    landing = plant(sandbox.base / ".backstay-mysql" / "landing", {"ibdata1": b"restored"})
+    folder.note_made("directory", str(landing))
+    swap.exchange(folder.path, folder.path.name, {"target": str(target), "landing": str(landing)})
+    return target
+
+
+def test_nothing_is_started_or_removed_while_live_data_lies_aside(sandbox: Sandbox, folder: JobFolder) -> None:
+    folder.push_undo({"service": "mariadb"})
+    target = exchange(sandbox, folder)
+    release.release(folder)
+    assert sandbox.service_calls() == []
+    assert look(target) == {"ibdata1": b"restored"}
+    result = folder.result() or {}
+    assert look(Path(result["aside"])) == {"ibdata1": b"live"}
+    assert result["put_back"].endswith(f"put-back {folder.path}")
+
+
+def test_put_back_stops_exchanges_and_starts(sandbox: Sandbox, folder: JobFolder) -> None:
+    folder.push_undo({"service": "mariadb"})
+    target = exchange(sandbox, folder)
+    sandbox.set_running("mariadb")
+    assert release.put_back(folder).endswith("started: mariadb")
+    assert sandbox.service_calls() == ["stop mariadb", "start mariadb"]
+    assert look(target) == {"ibdata1": b"live"}
+    assert folder.undo_entries() == []
+    assert "already holds" in release.put_back(folder)
+    assert sandbox.service_calls()[2:] == [], "a second time nothing is stopped"
+
+
+def test_put_back_waits_for_nobody_who_works_on_the_same_data(sandbox: Sandbox, folder: JobFolder) -> None:
+    target = exchange(sandbox, folder)
+    other = lock_resource(dict(folder.specification(), run="another-run"))
+    with pytest.raises(Busy, match="another-run"):
+        release.put_back(folder)
+    assert look(target) == {"ibdata1": b"restored"}
+    other.release()
+
+
+def test_restored_data_can_be_settled_for(sandbox: Sandbox, folder: JobFolder) -> None:
+    folder.push_undo({"service": "mariadb"})
+    target = exchange(sandbox, folder)
+    sentence = release.keep_restored(folder)
+    assert "keeps the restored data" in sentence
+    assert sandbox.running() == {"mariadb"}
+    assert look(target) == {"ibdata1": b"restored"}
+    assert folder.undo_entries() == []
+    assert swap.exchanged(folder.path) is None
+    with pytest.raises(BadInput):
+        release.keep_restored(folder)
+
+
+def test_a_half_done_exchange_cannot_be_settled_for(sandbox: Sandbox, folder: JobFolder) -> None:
+    with pytest.raises(BadInput, match="no wholly exchanged data"):
+        release.keep_restored(folder)
+
+
+@pytest.mark.parametrize("error", [CommandFailed("daemon-reload failed"), PermissionError(13, "Permission denied")])
+def test_a_hold_that_cannot_be_lifted_keeps_no_application_down(
+    sandbox: Sandbox, folder: JobFolder, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(services, "unhold", fail)
+    folder.push_undo({"service": "mariadb"})
+    folder.note_made("hold", "mariadb")
+    release.release(folder)
+    assert sandbox.running() == {"mariadb"}
+    assert "mariadb is still held" in (folder.result() or {})["release_problems"][0]
+
+
+def test_a_held_service_starts_again_after_the_release(
+    sandbox: Sandbox, folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def require(argv: list[str], _timeout: float) -> str:
+        asked.append(argv)
+        return ""
+
+    def run(argv: list[str], _timeout: float) -> Finished:
+        return Finished(0, "LoadState=loaded\nActiveState=active\n", "")
+
+    monkeypatch.setattr(services, "has_systemd", lambda: True)
+    monkeypatch.setattr(services, "_UNITS", sandbox.base / "units")
+    monkeypatch.setattr(services, "_ALLOWED", sandbox.base / "allowed")
+    monkeypatch.setattr(services, "require", require)
+    monkeypatch.setattr(services, "run", run)
+    (sandbox.base / "units").mkdir()
+    folder.note_made("hold", "mariadb")
+    services.hold("mariadb", "run-1")
+    (held,) = (sandbox.base / "units").rglob("*.conf")
+    assert held.parent.name == "mariadb.service.d"
+    assert f"AssertPathExists={sandbox.base}/allowed/mariadb" in held.read_text()
+    assert "run-1" in held.read_text()
+    assert not (sandbox.base / "allowed" / "mariadb").exists()
+    services.allow("mariadb")
+    assert (sandbox.base / "allowed" / "mariadb").exists()
+    release.release(folder)
+    assert list((sandbox.base / "units").rglob("*")) == []
+    assert asked.count(["systemctl", "daemon-reload"]) == 2
+
+
+def test_only_the_newest_plans_are_kept(sandbox: Sandbox) -> None:
+    plans = layout.ROOT / "plans"
+    plans.mkdir(parents=True)
+    for number in range(53):
+        (plans / f"{number}.json").touch()
+        os.utime(plans / f"{number}.json", (number, number))
+    release.prune_plans()
+    left: Any = {path.name for path in plans.iterdir()}
+    assert len(left) == 50
+    assert "2.json" not in left
