@@ -26,10 +26,16 @@ BAD_INPUT: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
         "shop-db1 has no app 'nosuch': put it into a group app_<app> of the inventory",
     ),
     "kind": (
-        ("backup",), {"backstay_kind": "weekly"}, "There is no backup of kind 'weekly' for mysql. Kinds: full.",
+        ("backup",), {"backstay_kind": "weekly"},
+        "value of backstay_kind must be one of: full, differential, incremental, log, got: weekly",
+    ),
+    "kind that the app does not have": (
+        ("backup",), {"backstay_kind": "differential"},
+        "There is no backup of kind 'differential' for mysql. Kinds: full.",
     ),
     "transport": (
-        ("backup",), {"backstay_transport": "pigeon"}, "job.transport is 'pigeon', must be one of: stream, stage.",
+        ("backup",), {"backstay_transport": "pigeon"},
+        "value of backstay_transport must be one of: stream, stage, got: pigeon",
     ),
     "set": (RESTORE, {**CONFIRMED, "backstay_set": "nope"}, "There is no set 'nope'."),
     "future": (
