@@ -113,7 +113,7 @@ def test_wrong_repository_password_on_the_host(live: App, playbooks: Playbooks, 
 def test_unreachable_offsite_server(first_set: str, app: App, playbooks: Playbooks, fleet: Fleet) -> None:
     fleet.run(OFFSITE, "systemctl", "stop", "backstay-offsite.service")
     try:
-        playbooks.run("backup", "--limit", app.host).refused("cannot be reached", "Is the offsite server up")
+        playbooks.run("backup", "--limit", app.host).refused("cannot be reached", "is the offsite server up")
     finally:
         fleet.run(OFFSITE, "systemctl", "start", "backstay-offsite.service")
 
