@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the benchmark; exit status 1 when it could not be finished. A missed budget is a result, not a failure."""
     options = parser().parse_args()
+    lab.end_on_termination()
     try:
         with tempfile.TemporaryDirectory(prefix="backstay-bench-") as name:
             folder = Path(name)

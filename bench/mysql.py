@@ -167,6 +167,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the benchmark; exit status 1 when it could not be finished. A missed budget is a result, not a failure."""
     options = parser().parse_args()
+    lab.end_on_termination()
     names = {**contenders.aliases(options.rounds), "bench-warm": DATABASE_HOST}
     started_lab = False
     try:

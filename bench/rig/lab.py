@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,11 @@ def must(argv: list[str], text: str | None = None) -> str:
     if done.returncode != 0:
         raise BenchError(f"{' '.join(argv)[:300]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
     return done.stdout
+
+
+def end_on_termination() -> None:
+    """Make SIGTERM unwind the program as Ctrl-C does, so that it cleans up on its way out."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
 def say(text: str) -> None:

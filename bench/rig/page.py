@@ -29,6 +29,8 @@ def write(folder: Path) -> None:
         parts += mysql_parts(found["mysql"])
     if found["engine"]:
         parts += engine_parts(found["engine"])
+    if not any(found.values()):
+        parts.append("No complete run has been recorded yet: this page makes no claim about any budget.\n")
     folder.with_suffix(".md").write_text("\n".join(parts), encoding="utf-8")
 
 
