@@ -180,6 +180,15 @@ def test_a_staged_file_that_restic_skips_makes_no_set(sandbox: Sandbox) -> None:
     assert offered(sandbox) == []
 
 
+@pytest.mark.parametrize(("transport", "part"), [("stream", "data"), ("stage", "data"), ("stream", "receipt")])
+def test_fewer_bytes_than_were_captured_make_no_set(sandbox: Sandbox, transport: str, part: str) -> None:
+    sandbox.behave({"command": "backup", "tag": f"part={part}", "do": "short"})
+    result = back_up(sandbox, transport=transport)
+    assert result["status"] == "failed"
+    assert result["error"]["code"] in ("capture", "repository")
+    assert offered(sandbox) == []
+
+
 def test_an_app_that_cannot_tell_its_position_makes_no_set(sandbox: Sandbox) -> None:
     result = back_up(sandbox, facts={"fail_seal": True})
     assert (result["status"], result["error"]["message"]) == ("failed", "the server forgot where it was")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -102,6 +103,15 @@ def test_more_errors_than_a_pipe_holds_do_not_block(tmp_path: Path) -> None:
     assert (tmp_path / "stderr-data.log").stat().st_size == 3_000_000
 
 
+def working_in(folder: Path) -> list[str]:
+    """Return the processes whose working directory is ``folder``."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found += [link.parent.name] if link.readlink() == folder else []
+    return found
+
+
 @pytest.mark.parametrize("script", ["yes", "yes | cat | cat", "trap '' TERM; yes & yes"])
 def test_a_reader_that_goes_away_ends_the_tool_and_its_children(tmp_path: Path, script: str) -> None:
     reader, writer = os.pipe()
@@ -115,6 +125,7 @@ def test_a_reader_that_goes_away_ends_the_tool_and_its_children(tmp_path: Path, 
     os.close(writer)
     assert not thread.is_alive(), "the meter hangs"
     assert "could not be passed on: Broken pipe" in str(found[0]["problem"])
+    wait_until(lambda: not working_in(tmp_path), what="the end of the tool's children")
 
 
 def test_a_child_that_keeps_standard_error_open_does_not_hold_the_meter(
