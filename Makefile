@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml
 venv: $(VENV)/.installed ## Create the virtual environment
 
 unit: venv ## Fast tests, no lab needed (under 60 s)
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n 2 tests/unit
 
 lint: venv ## ruff, mypy, ansible-lint (production), changelog fragments
 	$(BIN)/ruff check .
