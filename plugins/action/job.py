@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
 from ansible_collections.backstay.fleet.plugins.module_utils.job import SCHEMA_NAME, step_type, validate_job
 from ansible_collections.backstay.fleet.plugins.module_utils.moment import now, set_id
 from ansible_collections.backstay.fleet.plugins.module_utils.names import quote_name
-from ansible_collections.backstay.fleet.plugins.plugin_utils.job_watch import JobWatch, persist
+from ansible_collections.backstay.fleet.plugins.plugin_utils.job_watch import JobWatch, persist, say_now
 from ansible_collections.backstay.fleet.plugins.plugin_utils.worker_client import (
     WorkerClient,
     WorkerFailed,
@@ -108,7 +107,7 @@ class ActionModule(ActionBase):
         """Keep the record of a run that ended while nobody was there to collect it, tell about it, return its id."""
         keep_record(records, host, result)
         said = result.get("error", {}).get("message", "")
-        Display().warning(f"{result['host']}: run {result['run']} ended {result['status']} uncollected. {said}".rstrip())
+        say_now(f"{result['host']}: run {result['run']} ended {result['status']} uncollected. {said}".rstrip())
         return str(result["run"])
 
     @staticmethod

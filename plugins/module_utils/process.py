@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import re
 import signal
 import subprocess
 import threading
@@ -187,6 +188,12 @@ def spell_status(status: int) -> str:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:
         return f"was killed by signal {-status}"
+
+
+def telling_line(text: str) -> str:
+    """Return the last line of a failed program that speaks of a failure; many say more after it. Else the last line."""
+    lines = [line.strip() for line in text.splitlines() if re.search(r"error|fail|fatal|cannot|denied", line, re.IGNORECASE)]
+    return lines[-1] if lines else last_line(text)
 
 
 def last_line(text: str) -> str:

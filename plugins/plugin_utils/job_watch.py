@@ -97,15 +97,15 @@ def persist(action: ActionBase, call: Callable[[], Any], who: dict[str, str], ti
         except AnsibleConnectionFailure as error:
             if lost_since is None:
                 lost_since = time.monotonic()
-                _say_now(f"{who['host']}: connection lost, the job goes on without it: {error.message}")
+                say_now(f"{who['host']}: connection lost, the job goes on without it: {error.message}")
             if time.monotonic() - lost_since > timeout:
                 raise
             time.sleep(1)
             _reset(action)
 
 
-def _say_now(text: str) -> None:
-    """Tell the operator at once: ansible-core keeps what is given to ``warning`` until the task has ended."""
+def say_now(text: str) -> None:
+    """Tell the operator now and for certain: ansible-core keeps what is given to ``warning`` until the task has ended."""
     Display().display(f"[WARNING]: {text}", color=COLOR_WARN, stderr=True)
 
 

@@ -97,11 +97,14 @@ class Scene:
         return self.hit(running, step=step, moved=int(self.bytes * offset), hit=part, signal=signal)
 
     def hold_capture(self, running: Running, offset: float) -> int:
-        """Stop the server's tool at the share ``offset`` of its data, so that a fault finds it there; return its process."""
-        return int(self.hit_capture(running, "tool", offset, "SIGSTOP")["pid"])
+        """Stop the server's tool at the share ``offset`` of its data, so that a fault finds it there; return its process.
 
-    def release_capture(self, pid: int) -> None:
-        """Let a held tool go on."""
+        Not at its very beginning: a tool that is held while it connects to its server fails by that, not by the fault.
+        """
+        return int(self.hit_capture(running, "tool", max(offset, 0.15), "SIGSTOP")["pid"])
+
+    def release_held(self, pid: int) -> None:
+        """Let a held process go on."""
         injection.resume(self.fleet, self.host, pid)
 
     def backup(self, **variables: Any) -> Run:

@@ -11,7 +11,7 @@ def test_server_stopped(scene: Scene, offset: float) -> None:
     tool = scene.hold_capture(running, offset)
     scene.fleet.run(scene.host, "systemctl", "stop", scene.subject.service)
     try:
-        scene.release_capture(tool)
+        scene.release_held(tool)
         scene.failed(running, "capture", "ended with exit status")
         refused = scene.start("backup").finish().refused('"code": "preflight"', "is the server up")
         assert refused.status == 2
@@ -23,5 +23,5 @@ def test_server_killed(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
     tool = scene.hold_capture(running, offset)
     scene.fleet.run(scene.host, "kill", "-KILL", scene.subject.main_process())
-    scene.release_capture(tool)
+    scene.release_held(tool)
     scene.failed(running, "capture", "ended with exit status")

@@ -14,7 +14,7 @@ def test_session_killed(scene: Scene, offset: float) -> None:
     tool = scene.hold_capture(running, offset)
     injection.kill_sessions(scene.fleet, scene.host)
     running.await_words(LOST)
-    scene.release_capture(tool)
+    scene.release_held(tool)
     scene.succeeded(running)
 
 
@@ -25,7 +25,7 @@ def test_sshd_stopped_and_started(scene: Scene, offset: float) -> None:
     try:
         injection.kill_sessions(scene.fleet, scene.host)
         running.await_words(LOST)
-        scene.release_capture(tool)
+        scene.release_held(tool)
         assert scene.await_result(running.run_id)["status"] == "ok", "the job did not go on by itself"
     finally:
         scene.fleet.run(scene.host, "systemctl", "start", "ssh.service")
@@ -36,7 +36,7 @@ def test_network_cut(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
     tool = scene.hold_capture(running, offset)
     with injection.network_cut(scene.fleet, scene.host):
-        scene.release_capture(tool)
+        scene.release_held(tool)
         running.await_words(LOST)
     scene.succeeded(running)
 
@@ -53,7 +53,7 @@ def test_control_node_killed_and_next_run_collects(scene: Scene, offset: float) 
     running = scene.start("backup")
     tool = scene.hold_capture(running, offset)
     running.kill()
-    scene.release_capture(tool)
+    scene.release_held(tool)
     ended = scene.await_result(running.run_id)
     assert ended["status"] == "ok", ended
     scene.good.append(ended["set"])
@@ -68,15 +68,16 @@ def test_control_node_killed_and_attached_to(scene: Scene, offset: float) -> Non
     running.kill()
     attached = scene.start("backup", run_id=running.run_id)
     attached.await_words(f"backup: {scene.subject.capture_step}")
-    scene.release_capture(tool)
+    scene.release_held(tool)
     record = scene.succeeded(attached)
     assert record["run"] == running.run_id
 
 
 def test_control_node_killed_while_committing(scene: Scene) -> None:
     running = scene.start("backup")
-    scene.hit(running, step="commit")
+    restic = scene.hit(running, step="commit", hit="restic", signal="SIGSTOP")["pid"]
     running.kill()
+    scene.release_held(restic)
     assert scene.await_result(running.run_id)["status"] == "ok"
     attached = scene.start("backup", run_id=running.run_id)
     scene.succeeded(attached)
@@ -89,5 +90,5 @@ def test_two_backups_at_once(scene: Scene, offset: float) -> None:
     refused = second.finish().refused(f"Run {first.run_id} is still at work", '"code": "busy"', f"backstay_run={first.run_id}")
     assert refused.status == 2
     assert scene.result(first.run_id) is None, "the second run ended the first"
-    scene.release_capture(tool)
+    scene.release_held(tool)
     scene.succeeded(first)

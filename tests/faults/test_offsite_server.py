@@ -20,7 +20,7 @@ def test_server_killed_and_restarted(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
     tool = scene.hold_capture(running, offset)
     scene.offsite("systemctl", "kill", "--signal=SIGKILL", UNIT)
-    scene.release_capture(tool)
+    scene.release_held(tool)
     scene.succeeded(running)
 
 
@@ -29,7 +29,7 @@ def test_server_gone_for_good(scene: Scene, offset: float) -> None:
     tool = scene.hold_capture(running, offset)
     scene.offsite("systemctl", "stop", UNIT)
     try:
-        scene.release_capture(tool)
+        scene.release_held(tool)
         record = scene.failed(running, "stalled", f"No byte moved for {STALL_SECONDS} s", "Is the offsite server reachable")
         # What the operator is spared: restic itself would have tried on for more than half an hour.
         assert seconds(record) < STALL_SECONDS + 60

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional
 
 from ..files import read_json, write_json
-from ..process import PIPE_BYTES, Tail, die_with_parent, last_line, spawn, spell_status
+from ..process import PIPE_BYTES, Tail, die_with_parent, last_line, spawn, spell_status, telling_line
 from ..redact import redact
 
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ; the constant is in fcntl only since Python 3.10
@@ -81,7 +81,7 @@ def proof_problem(proof: Dict[str, Any], status: int, stdout_end: str, stderr: s
     must stand at the very end of an output, and texts that must not appear on standard error.
     """
     if status != proof.get("exit", 0):
-        return f"{spell_status(status)}: {last_line(stderr)}"
+        return f"{spell_status(status)}: {telling_line(stderr)}"
     for name, text in (("stdout", stdout_end), ("stderr", stderr)):
         marker = proof.get(name + "_end")
         if marker and marker not in last_line(text):

@@ -154,10 +154,13 @@ def test_a_job_is_started_watched_collected_and_recorded(tmp_path: Path, monkeyp
 
 
 def test_what_nobody_collected_is_recorded_before_it_is_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(job, "say_now", said.append)
     client = Client({"done": True, "result": result("run-00002")}, [result("run-00001", "failed")])
     follow(tmp_path, monkeypatch, client)
     assert json.loads((tmp_path / "shop-db1" / "run-00001.json").read_text())["status"] == "failed"
     assert client.asked[-1][1]["acknowledged"] == ["run-00001"]
+    assert said == ["shop-db1: run run-00001 ended failed uncollected. m"]
 
 
 def test_a_failed_job_is_recorded_and_fails_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
