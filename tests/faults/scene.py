@@ -162,6 +162,16 @@ class Scene:
         reply = json.loads(self.fleet.shell(self.host, script, stdin=json.dumps(question)))
         return [item["set"] for item in reply["ok"]["sets"]]
 
+    def accept_only(self, run_id: str) -> None:
+        """Judge a run that died while it committed: its set is not there, or it is there and comes back whole."""
+        more = [name for name in self.sets() if name not in self.good]
+        specification = self.fleet.read_json(self.host, f"{jobs.ROOT}/jobs/{run_id}/spec.json")
+        assert isinstance(specification, dict)
+        assert more in ([], [specification["set"]]), more
+        self.good += more
+        if more:
+            self.prove_newest()
+
     def left_behind(self) -> list[str]:
         """Return everything on the host that a run must not leave there, whatever happened to it."""
         script = _LEFT_BEHIND.replace("YARD", self.subject.yard).replace("GATES", injection.GATES).replace("ROOT", jobs.ROOT)
