@@ -113,7 +113,10 @@ def working_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("script", ["yes", "yes | cat | cat", "trap '' TERM; yes & yes"])
-def test_a_reader_that_goes_away_ends_the_tool_and_its_children(tmp_path: Path, script: str) -> None:
+def test_a_reader_that_goes_away_ends_the_tool_and_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(process, "_LEFT_BEHIND_SECONDS", 60)  # the children end by themselves, not by patience
     reader, writer = os.pipe()
     configuration = {"artifact": "data", "argv": ["sh", "-c", f"cd {tmp_path}; {script}"], "proof": {}}
     found: list[dict[str, Any]] = []
