@@ -60,7 +60,8 @@ class MysqlSubject:
         )
         for statement in statements:
             shop.sql(self._fleet, "SET sql_log_bin = 0; " + statement, self.host)
-        one = "INSERT INTO fault_bulk.noise (body) SELECT GROUP_CONCAT(RANDOM_BYTES(1024) SEPARATOR '') FROM fault_bulk.seq_1_to_1024"
+        body = "SELECT GROUP_CONCAT(RANDOM_BYTES(1024) SEPARATOR '') FROM fault_bulk.seq_1_to_1024"
+        one = f"INSERT INTO fault_bulk.noise (body) {body}"
         settings = "SET sql_log_bin = 0; SET group_concat_max_len = 16777216; "
         shop.sql(self._fleet, settings + "; ".join([one] * mib), self.host)
 
