@@ -12,7 +12,7 @@ help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.installed: pyproject.toml
-	@if ! python3 -c 'import ensurepip' 2>/dev/null; then apt-get install -y --no-install-recommends python3-venv; fi
+	@if ! python3 -c 'import ensurepip' 2>/dev/null; then apt-get update -q && apt-get install -y --no-install-recommends python3-venv; fi
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[dev]'
 	touch $@

@@ -86,5 +86,7 @@ def failed(result: dict[str, Any], error: BackstayError, **more: Any) -> dict[st
 
 
 def _sentence(text: str) -> str:
-    """Return ``text`` with a capital first and a full stop last."""
-    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """Return ``text`` with a full stop last and a capital first, unless its first word is a path or a name with a dot."""
+    first = text.split(maxsplit=1)[0]
+    begin = text if {"/", "."} & set(first.rstrip(".")) else text[0].upper() + text[1:]
+    return begin + ("" if text.endswith((".", "!", "?")) else ".")
