@@ -13,6 +13,7 @@ e2e: venv ## Round trip of one app: make e2e APP=mysql
 integration: venv ## All tests of the whole product on the rehearsal fleet
 	@$(WITH_LAB) $(BIN)/pytest -q tests/integration
 
+# The seed is fixed here so that a run can be compared with the one before; `make faults` draws new offsets every time.
 test: venv ## Everything: unit and contract, integration, faults in short (needs root for the lab)
 	@$(MAKE) --no-print-directory unit
-	@$(WITH_LAB) $(MAKE) --no-print-directory integration faults APP=mysql FAULTS=short
+	@$(WITH_LAB) $(MAKE) --no-print-directory integration faults APP=mysql FAULTS=short FAULTS_SEED=1

@@ -17,6 +17,22 @@ MODE = os.environ.get("FAULTS") or "full"
 APP = os.environ.get("FAULTS_APP") or "mysql"
 SEED = os.environ.get("FAULTS_SEED") or str(random.SystemRandom().randrange(10**6))
 OFFSETS = {"short": 1, "full": 3}
+NOT_RUN = pytest.StashKey[list[str]]()
+# One or two of each kind, for `make test`.
+SHORT = frozenset(
+    {
+        "test_server_stopped",
+        "test_server_killed",
+        "test_session_killed",
+        "test_sshd_stopped_and_started",
+        "test_network_cut",
+        "test_control_node_killed_before_the_job",
+        "test_control_node_killed_and_attached_to",
+        "test_two_backups_at_once",
+        "test_server_killed_and_restarted",
+        "test_server_gone_for_good",
+    }
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +47,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Say how to repeat this run."""
     return f"faults: app {APP}, {MODE}; repeat with: make faults APP={APP} FAULTS={MODE} FAULTS_SEED={SEED}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a short run; the others are counted as deselected and named at the end, never dropped in silence."""
+    if MODE != "short":
+        return
+    left_out = [item for item in items if getattr(item, "originalname", item.name) not in SHORT]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[NOT_RUN] = [item.name for item in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what a short run left out."""
+    for name in config.stash.get(NOT_RUN, []):
+        terminalreporter.write_line(f"not run in short: {name} (make faults runs it)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
