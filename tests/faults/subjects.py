@@ -31,7 +31,8 @@ class MysqlSubject:
         self._fleet = fleet
 
     def prepare(self) -> None:
-        """Have enough data that a capture can be hit in its middle."""
+        """Have the application running, whatever ran before, and enough data that a capture can be hit in its middle."""
+        shop.start_writer(self._fleet, self.host)
         shop.check(self._fleet, self.host)
         tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shop_archive'"
         if shop.sql(self._fleet, tables, self.host).strip() == "0":
