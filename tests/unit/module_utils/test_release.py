@@ -33,6 +33,7 @@ def tar_gz(name: str) -> bytes:
         ("https://x/r.tar.gz", tar_gz("r_0.13_linux/restic")),
         ("https://x/r.tgz", tar_gz("restic")),
     ],
+    ids=["plain", "bz2", "gz", "tar.gz", "tgz"],  # without ids the packed bytes, and with them the time, become names
 )
 def test_every_packing_gives_the_program(tmp_path: Path, url: str, blob: bytes) -> None:
     checksum = hashlib.sha256(blob).hexdigest()
