@@ -5,7 +5,7 @@
 SHOP_RATE is the number of transactions per second. The record, one line per event, is fsynced after the server
 reported the commit and before the next transaction starts:
 
-    2026-11-21T12:00:00.123456Z commit ID HASH      the server said that this ledger row is durable
+    2026-11-21T12:00:00.123456Z commit ID HASH GTID the server said that this ledger row is durable
     2026-11-21T12:00:00.123456Z resume ID HASH      connected again; this is the newest row found
 
 A row may be in the database without a line (the connection ended during the commit), never a line without a
@@ -34,9 +34,9 @@ class Record:
     def __init__(self, path: Path):
         self.handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
-    def write(self, event: str, number: int, digest: bytes) -> None:
+    def write(self, event: str, number: int, digest: bytes, *more: str) -> None:
         """Append a line and return when it is on the disk."""
-        line = f"{utc_now().isoformat(timespec='microseconds')}Z {event} {number} {digest.hex()}\n"
+        line = " ".join([f"{utc_now().isoformat(timespec='microseconds')}Z", event, str(number), digest.hex(), *more]) + "\n"
         os.write(self.handle, line.encode())
         os.fsync(self.handle)
 
@@ -70,7 +70,9 @@ class Writer:
         number, digest = self.append_row(source, target, amount)
         self.connection.commit()
         self.number, self.digest = number, digest
-        self.record.write("commit", number, digest)
+        self.cursor.execute("SELECT @@last_gtid")
+        self.record.write("commit", number, digest, self.cursor.fetchone()[0])
+        self.connection.rollback()
 
     def append_row(self, source: int, target: int, amount: int) -> tuple[int, bytes]:
         """Insert the next ledger row; returns its id and hash."""

@@ -28,6 +28,22 @@ def committed(fleet: Fleet, host: str = HOST) -> Transaction:
     return Transaction(int(line[2]), line[3]) if line else Transaction(0, "")
 
 
+class Commit(NamedTuple):
+    """A transaction as the application recorded it: when (by its own clock), ledger row, hash, GTID."""
+
+    at: str
+    number: int
+    digest: str
+    gtid: str
+
+
+def commits(fleet: Fleet, host: str = HOST, newest: int = 2000) -> list[Commit]:
+    """Return the newest commits that the server confirmed to the application, oldest first."""
+    lines = fleet.shell(host, f"grep -s ' commit ' {RECORD} | tail -n {newest}").splitlines()
+    found = [line.split() for line in lines]
+    return [Commit(words[0], int(words[2]), words[3], words[4]) for words in found if len(words) == 5]
+
+
 def check(fleet: Fleet, host: str = HOST, socket: str = SOCKET, known: Transaction | None = None) -> dict[str, Any]:
     """Prove the shop's data on ``host`` and return its facts. Raise AssertionError with what is broken.
 
