@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Chains: which sets bring a server back to a moment. Pure functions.
 
-Planning works on *summaries* ``{set, kind, parent, consistent_at, ...}``, which the tags of the receipt snapshots hold,
-so one listing plans any restore. The receipt of the last set then carries its whole chain, and ``confirm`` holds it
-against the plan by the engine's own positions (never by file times).
+Planning works on *summaries* ``{set, kind, parent, consistent_at, stream, first, last, ...}``, which the tags of the receipt
+snapshots hold, so one listing plans any restore. Sets of *data* (full, differential, incremental) stand on their parents.
+Sets of *logs* are stretches ``first``..``last`` of a *stream*: the unbroken history of one server, in positions of the engine
+whose text order is their order. A data set is a point of its stream, so any data set may begin where any log set passes.
 """
 
 from __future__ import annotations
@@ -11,23 +12,42 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .errors import BadInput, IntegrityError, PlanRefused
 from .moment import format_moment, parse_moment
 
 Summary = Dict[str, Any]
 Receipt = Dict[str, Any]
+Covers = Callable[[Summary], bool]
 
 
-def chains(summaries: List[Summary]) -> Dict[str, List[Summary]]:
-    """Return for every restorable set its chain, oldest first, itself last.
+class Goal(NamedTuple):
+    """What a restore is to reach, judged set by set.
+
+    ``complete``: a data set is the goal itself. ``may_begin``: a data set lies before it. ``reached_by``: a log set ends at
+    or after it.
+    """
+
+    name: str
+    complete: Covers
+    may_begin: Covers
+    reached_by: Covers
+
+
+def is_log(item: Summary) -> bool:
+    """Return whether a set holds logs, which are replayed, and no data of its own."""
+    return bool(item["kind"] == "log")
+
+
+def data_chains(summaries: List[Summary]) -> Dict[str, List[Summary]]:
+    """Return for every restorable data set its chain, oldest first, itself last.
 
     A set whose line of parents does not end in a full set, or runs in a circle, is left out: it can not be restored.
     """
-    known = {item["set"]: item for item in summaries}
+    known = {item["set"]: item for item in summaries if not is_log(item)}
     result: Dict[str, List[Summary]] = {}
-    for item in summaries:
+    for item in known.values():
         line: List[Summary] = []  # from the set towards its full set, as far as nobody has been before
         seen = set()
         current: Optional[Summary] = item
@@ -46,63 +66,199 @@ def _is_base(item: Summary) -> bool:
     return bool(item["kind"] == "full" and item["parent"] is None)
 
 
-def reach(chain: List[Summary]) -> Tuple[datetime, datetime]:
-    """Return the earliest and the latest moment that ``chain`` can be brought to.
+def streams(summaries: List[Summary]) -> Dict[str, List[Summary]]:
+    """Return the log sets of every stream, in the order of their beginnings."""
+    result: Dict[str, List[Summary]] = {}
+    for item in summaries:
+        if is_log(item) and item.get("stream"):
+            result.setdefault(item["stream"], []).append(item)
+    for logs in result.values():
+        logs.sort(key=lambda item: (item["first"], item["last"], item["set"]))
+    return result
 
-    Without logs both are the moment of the last set. Logs reach every moment since the data that they build on.
-    """
-    latest = parse_moment(chain[-1]["consistent_at"])
-    if chain[-1]["kind"] != "log":
-        return latest, latest
-    data = [item for item in chain if item["kind"] != "log"]
-    return parse_moment(data[-1]["consistent_at"]), latest
+
+def follow(data: Summary, logs: List[Summary], reached_by: Covers) -> List[Summary]:
+    """Return the fewest of ``logs`` that lead from ``data`` without a gap until ``reached_by``, or as far as they go."""
+    line: List[Summary] = []
+    cursor, index = data.get("last") or "", 0
+    while cursor:
+        farthest: Optional[Summary] = None
+        while index < len(logs) and logs[index]["first"] <= cursor:
+            if logs[index]["last"] > (farthest["last"] if farthest else cursor):
+                farthest = logs[index]
+            index += 1
+        if farthest is None:
+            break
+        line.append(farthest)
+        cursor = farthest["last"]
+        if reached_by(farthest):
+            break
+    return line
+
+
+def windows(summaries: List[Summary]) -> List[Tuple[datetime, datetime, List[Summary]]]:
+    """Return for every data set ``(earliest, latest, logs)``: the moments that it reaches, by which log sets; oldest first."""
+    logs = streams(summaries)
+    found = []
+    for chain in data_chains(summaries).values():
+        line = follow(chain[-1], logs.get(chain[-1].get("stream") or "", []), _never)
+        begin = parse_moment(chain[-1]["consistent_at"])
+        end = max(begin, parse_moment(line[-1]["consistent_at"])) if line else begin
+        found.append((begin, end, line))
+    return sorted(found, key=lambda window: window[:2])
+
+
+def _never(_item: Summary) -> bool:
+    return False
+
+
+def to_moment(moment: datetime, exact: bool) -> Goal:
+    """Return the goal of a restore to ``moment``; unless ``exact``, the newest data set before it will do."""
+    text = format_moment(moment)
+    return Goal(
+        text,
+        lambda item: item["consistent_at"] == text or (not exact and bool(item["consistent_at"] <= text)),
+        lambda item: bool(item["consistent_at"] <= text),
+        lambda item: bool(item["consistent_at"] >= text),
+    )
+
+
+def to_set(wanted: str) -> Goal:
+    """Return the goal of a restore to the end of a set."""
+    return Goal(f"set {wanted}", lambda item: item["set"] == wanted, lambda _item: True, lambda item: item["set"] == wanted)
+
+
+def to_position(text: str, covers: Covers) -> Goal:
+    """Return the goal of a restore to a position of the engine; ``covers`` says whether a set ends at or after it."""
+    return Goal(f"position {text}", _never, lambda item: not covers(item), covers)
 
 
 def plan(
-    summaries: List[Summary], now: datetime, moment: Optional[datetime] = None, wanted_set: Optional[str] = None
+    summaries: List[Summary],
+    now: datetime,
+    moment: Optional[datetime] = None,
+    wanted_set: Optional[str] = None,
+    position: Optional[Tuple[str, Covers]] = None,
 ) -> Dict[str, Any]:
-    """Return ``{target, stop_at, sets, hash}``: the ids to land, oldest first, and where to stop.
+    """Return ``{target, stop_at, position, sets, hash}``: the ids to land, oldest first, data before logs, and where to stop.
 
-    Without ``moment`` the latest. ``stop_at`` is a moment only where logs are replayed up to it. A server without log
-    sets gets its newest set at or before ``moment`` and ``target`` says which moment that is; a server with log sets
-    gets the moment itself or a refusal. Raise PlanRefused naming the nearest moments, BadInput for an unknown set.
+    Without a goal the latest moment. A server without log sets gets its newest set at or before ``moment`` and ``target`` says
+    which moment that is; a server with log sets gets the moment itself or a refusal. Raise PlanRefused naming the nearest
+    moments, BadInput for an unknown set or more than one goal.
     """
-    usable = chains(summaries)
-    if not usable:
+    if sum(goal is not None for goal in (moment, wanted_set, position)) > 1:
+        raise BadInput("a restore has one goal", "give one of backstay_moment, backstay_set and backstay_position")
+    chains = _newest_first(data_chains(summaries))
+    if not chains:
         raise PlanRefused("there is no set to restore from", "run playbooks/backup.yml, or check backstay_source")
-    if wanted_set is not None:
-        if wanted_set not in usable:
-            raise BadInput(f"there is no set '{wanted_set}'", "playbooks/sets.yml lists the sets of each host")
-        usable = {wanted_set: usable[wanted_set]}
+    if wanted_set is not None and wanted_set not in {item["set"] for item in summaries}:
+        raise BadInput(f"there is no set '{wanted_set}'", "playbooks/sets.yml lists the sets of each host")
     if moment is not None and moment > now:
-        raise PlanRefused(f"{format_moment(moment)} lies in the future", _nearest(usable, moment))
-    chosen = _choose(list(usable.values()), moment)
+        raise PlanRefused(f"{format_moment(moment)} lies in the future", _nearest(summaries, moment))
+    logs = streams(_up_to(summaries, wanted_set))
+    if moment is not None:
+        chosen = _reach(chains, logs, to_moment(moment, exact=bool(logs)))
+    elif wanted_set is not None:
+        chosen = _reach(chains, logs, to_set(wanted_set))
+    elif position is not None:
+        chosen = _reach(chains, logs, to_position(*position))
+    else:
+        chosen = _latest(chains, logs)
     if chosen is None:
-        assert moment is not None  # without a moment something always fits
-        raise PlanRefused(f"{format_moment(moment)} cannot be restored", _nearest(usable, moment))
-    earliest, latest = reach(chosen)
-    stop_at = moment if moment is not None and earliest <= moment < latest else None
+        name = format_moment(moment) if moment else f"set {wanted_set}" if wanted_set else f"position {(position or '?')[0]}"
+        raise PlanRefused(f"{name} cannot be restored", _nearest(summaries, moment))
+    return _outline(chosen, moment, position[0] if position else None)
+
+
+def _outline(chosen: List[Summary], moment: Optional[datetime], position: Optional[str]) -> Dict[str, Any]:
+    stop_at = format_moment(moment) if moment and is_log(chosen[-1]) else None
     body = {
-        "target": format_moment(stop_at or latest),
-        "stop_at": format_moment(stop_at) if stop_at else None,
+        "target": stop_at or chosen[-1]["consistent_at"],
+        "stop_at": stop_at,
+        "position": position if is_log(chosen[-1]) else None,
         "sets": [item["set"] for item in chosen],
     }
     return dict(body, hash=plan_hash(body))
 
 
+def _newest_first(chains: Dict[str, List[Summary]]) -> List[List[Summary]]:
+    """Return chains by their moments; of those with the same the shortest first: least to fetch, least to go wrong."""
+    return sorted(chains.values(), key=lambda chain: (chain[-1]["consistent_at"], -len(chain), chain[-1]["set"]), reverse=True)
+
+
+def _up_to(summaries: List[Summary], wanted_set: Optional[str]) -> List[Summary]:
+    """Return the sets that do not go beyond ``wanted_set``, so that a wider log set does not take its place."""
+    ends = [item for item in summaries if item["set"] == wanted_set and is_log(item)]
+    if not ends:
+        return summaries
+    return [item for item in summaries if not is_log(item) or item["last"] <= ends[0]["last"]]
+
+
+def _latest(chains: List[List[Summary]], logs: Dict[str, List[Summary]]) -> List[Summary]:
+    """Return the line that goes farthest; of those that end at the same moment the one with the newest data."""
+    return max((_line(chain, logs, _never) for chain in chains), key=lambda line: str(line[-1]["consistent_at"]))
+
+
+def _reach(chains: List[List[Summary]], logs: Dict[str, List[Summary]], goal: Goal) -> Optional[List[Summary]]:
+    """Return the line to ``goal`` with the newest data, None when there is none."""
+    for chain in chains:
+        if goal.complete(chain[-1]):
+            return chain
+        if goal.may_begin(chain[-1]):
+            line = _line(chain, logs, goal.reached_by)
+            if is_log(line[-1]) and goal.reached_by(line[-1]):
+                return line
+    return None
+
+
+def _line(chain: List[Summary], logs: Dict[str, List[Summary]], reached_by: Covers) -> List[Summary]:
+    return [*chain, *follow(chain[-1], logs.get(chain[-1].get("stream") or "", []), reached_by)]
+
+
+def _nearest(summaries: List[Summary], moment: Optional[datetime]) -> str:
+    """Return the phrase that names the nearest moments around a refused one, or the newest of all."""
+    ends = [end for window in windows(summaries) for end in window[:2]]
+    if not ends:
+        return "there is no other set"
+    if moment is None:
+        return f"the newest moment that can be restored is {format_moment(max(ends))}"
+    earlier = [end for end in ends if end <= moment]
+    later = [end for end in ends if end > moment]
+    before = f"nearest earlier: {format_moment(max(earlier))}" if earlier else "there is nothing earlier"
+    after = f"nearest later: {format_moment(min(later))}" if later else "there is nothing later"
+    return f"{before}; {after}"
+
+
 def plan_hash(body: Dict[str, Any]) -> str:
     """Return the SHA-256 over everything a plan says, so that what was shown is what is done."""
-    content = {key: body[key] for key in ("target", "stop_at", "sets")}
+    content = {key: body[key] for key in ("target", "stop_at", "position", "sets")}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def around(summaries: List[Summary], broken: str) -> str:
+    """Return the phrase that names the nearest moments when set ``broken`` turns out to be damaged."""
+    moment = next(item["consistent_at"] for item in summaries if item["set"] == broken)
+    rest = [item for item in summaries if item["set"] != broken]
+    return _nearest(rest, parse_moment(moment))
+
+
+def landable(item: Summary) -> Receipt:
+    """Return what landing needs of a log set, in the form of a receipt; its tags say it, so no receipt is fetched."""
+    missing = [key for key in ("data", "sha256", "from") if key not in item]
+    if missing:
+        raise IntegrityError(f"the tags of log set {item['set']} do not say what to land ({', '.join(missing)})")
+    artifact = {"name": "logs", "snapshot": item["data"], "path": item["from"], "sha256": item["sha256"]}
+    kept = {key: item[key] for key in ("set", "kind", "consistent_at", "stream", "first", "last")}
+    return dict(kept, artifacts=[dict(artifact, bytes=item["stored"])])
+
+
 def confirm(planned: Dict[str, Any], receipt: Receipt, host: str, app: str) -> List[Receipt]:
-    """Return the receipts of the planned sets, oldest first, taken from the last one's ``chain``.
+    """Return the receipts of the planned data sets, oldest first, taken from the last one's ``chain``.
 
     Raise IntegrityError when they are other sets than planned, of another host or app, or do not continue each other.
     """
     line = [*receipt["chain"], receipt]
-    if [item["set"] for item in line] != planned["sets"]:
+    if [item["set"] for item in line] != planned["sets"][: len(line)]:
         raise IntegrityError(f"the receipt of set {receipt['set']} carries another chain than its tags say")
     for item in line:
         if (item["host"], item["app"]) != (host, app):
@@ -111,29 +267,3 @@ def confirm(planned: Dict[str, Any], receipt: Receipt, host: str, app: str) -> L
         if child["parent"] != parent["set"] or child["position"]["not_before"] != parent["position"]["not_after"]:
             raise IntegrityError(f"set {child['set']} does not continue set {parent['set']}")
     return line
-
-
-def _choose(usable: List[List[Summary]], moment: Optional[datetime]) -> Optional[List[Summary]]:
-    """Return the chain that comes closest to, and never past, ``moment``."""
-    demands_exact = moment is not None and any(chain[-1]["kind"] == "log" for chain in usable)
-    best, best_key = None, None
-    for chain in usable:
-        earliest, latest = reach(chain)
-        if moment is not None and (earliest > moment or (demands_exact and latest < moment)):
-            continue
-        reached = latest if moment is None else min(latest, moment)
-        # The shortest chain to the same moment: least to fetch, least to go wrong; then the newer set.
-        key = (reached, -len(chain), chain[-1]["set"])
-        if best_key is None or key > best_key:
-            best, best_key = chain, key
-    return best
-
-
-def _nearest(usable: Dict[str, List[Summary]], moment: datetime) -> str:
-    """Return the phrase that names the nearest moments around a refused one."""
-    ends = [end for chain in usable.values() for end in reach(chain)]
-    earlier = [end for end in ends if end <= moment]
-    later = [end for end in ends if end > moment]
-    before = f"nearest earlier: {format_moment(max(earlier))}" if earlier else "there is nothing earlier"
-    after = f"nearest later: {format_moment(min(later))}" if later else "there is nothing later"
-    return f"{before}; {after}"

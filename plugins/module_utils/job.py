@@ -49,11 +49,13 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         state={"type": "string", "enum": ["started", "stopped"]},
         timeout={"type": "number", "minimum": 1},
     ),
-    # Run the server's own tool and take its standard output as an artifact of the set.
+    # Run the server's own tool and take its standard output as an artifact of the set. Where only the host can tell the
+    # arguments, ``argv_from`` names the function of the app's CALLS that returns them.
     "capture": _arguments(
-        ["artifact", "argv", "proof"],
+        ["artifact", "proof"],
         artifact={"type": "string", "pattern": r"^[a-z][a-z0-9-]*\Z"},
         argv=_ARGV,
+        argv_from=_TEXT,
         proof=_PROOF,
         estimate_bytes={"type": "integer", "minimum": 0},
     ),
@@ -161,6 +163,9 @@ def validate_job(specification: Dict[str, Any]) -> None:
 
 
 def _require_unique_artifacts(steps: List[Dict[str, Any]]) -> None:
+    for step in steps:
+        if "capture" in step and ("argv" in step["capture"]) == ("argv_from" in step["capture"]):
+            raise BadInput(f"step '{step['name']}' must have either argv or argv_from")
     names = [step["capture"]["artifact"] for step in steps if "capture" in step]
     if not names:
         raise BadInput("a backup job must capture something", "add a capture step")

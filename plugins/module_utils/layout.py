@@ -37,6 +37,11 @@ def staging(host: str, app: str) -> Path:
     return ROOT / "staging" / f"{quote_name(host)}+{app}"
 
 
+def newest(host: str, app: str) -> Path:
+    """Return the file that keeps the newest receipts of a host's app that were read back from its repository."""
+    return ROOT / "newest" / f"{quote_name(host)}+{app}.json"
+
+
 def plan(plan_hash: str) -> Path:
     """Return the file that keeps a plan between showing it and doing it."""
     return ROOT / "plans" / f"{plan_hash}.json"

@@ -20,6 +20,7 @@ SCHEMA_NAME = "backstay.receipt/1"
 _TEXT = {"type": "string", "minLength": 1}
 MOMENT = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"}
 HASH = {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"}
+_POSITION = {"type": "string", "pattern": r"^[0-9A-Za-z:._-]{1,120}\Z"}
 _COUNT = {"type": "integer", "minimum": 0}
 
 RECEIPT_SCHEMA: Dict[str, Any] = {
@@ -65,8 +66,17 @@ RECEIPT_SCHEMA: Dict[str, Any] = {
                 "exact": {"type": "boolean"},
             },
         },
+        # The stretch of the server's history that the set covers, a point for data: positions whose text order is their
+        # order. ``id`` changes when the history breaks; ``mark`` spells ``last`` in another way of the engine, such as GTIDs.
+        "stream": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["id", "first", "last"],
+            "properties": {"id": _POSITION, "first": _POSITION, "last": _POSITION, "mark": {"type": "string"}},
+        },
         "started_at": MOMENT,
-        # The set holds nothing that was committed after this moment (worker's clock).
+        # Data: nothing in the set was committed after this moment. Logs: all that was committed before it is in the set or
+        # in those before it. By the worker's clock.
         "consistent_at": MOMENT,
         "transport": {"type": "string", "enum": list(TRANSPORTS)},
         "artifacts": {

@@ -22,6 +22,7 @@ from .errors import (
 )
 from .job import KINDS
 from .moment import is_moment
+from .names import unquote_name
 from .process import spell_status
 from .receipt import HASH, MOMENT
 from .schema import problems
@@ -55,6 +56,8 @@ _RECEIPT_TAGS = {
         "receipt": HASH,
         "size": _COUNT,
         "bytes": _COUNT,
+        "sha256": HASH,
+        "data": HASH,
     },
 }
 
@@ -92,10 +95,10 @@ def backup_paths_argv(access: Access, host: str, tags: Dict[str, str], paths: Li
     return [*base_argv(access), "backup", "--host", host, *tag_argv(tags), "--", *paths]
 
 
-def snapshots_argv(access: Access, host: str, tags: Optional[Dict[str, str]] = None) -> List[str]:
-    """Return the argv that lists the snapshots of ``host`` that have all ``tags``."""
-    wanted = ["--tag", ",".join(f"{key}={value}" for key, value in tags.items())] if tags else []
-    return [*base_argv(access), "snapshots", "--host", host, *wanted]
+def snapshots_argv(access: Access, host: str, *either: Dict[str, str]) -> List[str]:
+    """Return the argv that lists the snapshots of ``host`` that have all tags of one of ``either``; all without any."""
+    wanted = [",".join(f"{key}={value}" for key, value in tags.items()) for tags in either]
+    return [*base_argv(access), "snapshots", "--host", host, *(word for tags in wanted for word in ("--tag", tags))]
 
 
 def dump_argv(access: Access, snapshot: str, path: str) -> List[str]:
@@ -177,6 +180,13 @@ def parse_version(text: str) -> tuple:
     return tuple(int(part) for part in words[1].split("-")[0].split(".") if part.isdigit())
 
 
+def _stretch(tags: Dict[str, str]) -> Dict[str, Any]:
+    """Return what the tags of a receipt say about its stretch of the server's history, and where a log set's data lies."""
+    found: Dict[str, Any] = {key: tags[key] for key in ("stream", "first", "last", "sha256", "data") if key in tags}
+    found.update({key: unquote_name(tags[key]) for key in ("mark", "from") if key in tags})
+    return found
+
+
 def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Return a summary for every receipt snapshot in a listing, oldest first, each set once.
 
@@ -195,6 +205,7 @@ def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
         if not is_moment(tags["at"]) or tags["set"] in found:
             continue
         found[tags["set"]] = {
+            **_stretch(tags),
             "set": tags["set"],
             "host": snapshot.get("hostname"),
             "app": tags["app"],

@@ -59,7 +59,7 @@ def stocked_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = Sandbox(tmp_path_factory.mktemp("stock") / "sandbox")
     made.use_in_process(patch)
     try:
-        result = made.run(made.backup([good("restored")]))
+        result = made.run(made.backup([good("restored")], facts={"stream": {"id": STOCKED, "first": "0001", "last": "0001"}}))
     finally:
         patch.undo()
     assert (result["status"], result["set"]) == ("ok", STOCKED)

@@ -17,13 +17,13 @@ from ..apps import load_app, require_kind
 from ..errors import BadInput, CaptureFailed, RepositoryError
 from ..files import empty_directory, read_json, write_atomic, write_json
 from ..moment import format_moment, now
-from . import swap
+from ..names import quote_name
+from . import newest, swap
 from .capture import data_tags, require_staging_space
 from .job import Job
+from .newest import CAPTURED
 from .preflight import require_offsite
 from .steps import perform
-
-CAPTURED = "captured.json"  # in a set's staging folder: everything its receipt needs, written when capture completed
 
 
 def run_backup(job: Job) -> Dict[str, Any]:
@@ -86,7 +86,8 @@ def seal(job: Job) -> Dict[str, Any]:
         "chain": about.get("chain", []),
         "position": about["position"],
         "started_at": job.seen["started_at"],
-        "consistent_at": consistent_at,
+        "consistent_at": about.get("consistent_at", consistent_at),
+        **({"stream": about["stream"]} if about.get("stream") else {}),
         "transport": specification["transport"],
         "artifacts": job.seen["artifacts"],
         "checks": about["checks"],
@@ -120,6 +121,7 @@ def upload_and_commit(job: Job, draft: Dict[str, Any]) -> Dict[str, Any]:
 def receipt_tags(sealed: Dict[str, Any], raw: bytes) -> Dict[str, str]:
     """Return the tags of a receipt snapshot: the summary for planning, and the hash and size that prove the receipt."""
     return {
+        **_stretch_tags(sealed),
         "app": sealed["app"],
         "kind": sealed["kind"],
         "set": sealed["set"],
@@ -130,6 +132,23 @@ def receipt_tags(sealed: Dict[str, Any], raw: bytes) -> Dict[str, str]:
         "size": str(len(raw)),
         "receipt": receipt.digest(raw),
     }
+
+
+def _stretch_tags(sealed: Dict[str, Any]) -> Dict[str, str]:
+    """Return the tags that plan with the set's stretch of history. Log sets are many: theirs also tell what to land.
+
+    So a restore over a thousand log sets needs none of their receipts, and receipts of log sets carry no chain.
+    """
+    if "stream" not in sealed:
+        return {}
+    stream = sealed["stream"]
+    tags = {"stream": stream["id"], "first": stream["first"], "last": stream["last"]}
+    if stream.get("mark"):
+        tags["mark"] = quote_name(stream["mark"])
+    if sealed["kind"] == "log":
+        artifact = sealed["artifacts"][0]
+        tags.update(data=artifact["snapshot"], sha256=artifact["sha256"], **{"from": quote_name(artifact["path"])})
+    return tags
 
 
 def _upload_staged(job: Job, draft: Dict[str, Any]) -> None:
@@ -154,15 +173,24 @@ def _identity(draft: Dict[str, Any]) -> Dict[str, Any]:
 
 def _read_back(job: Job, sealed: Dict[str, Any], committed: str) -> None:
     """Raise RepositoryError unless the repository now lists the receipt and every data snapshot of the set."""
-    argv = restic.snapshots_argv(job.access, sealed["host"], {"set": sealed["set"]})
+    parent = [{"set": sealed["parent"], "part": restic.RECEIPT_PART}] if sealed["parent"] else []
+    argv = restic.snapshots_argv(job.access, sealed["host"], {"set": sealed["set"]}, *parent)
     listed = json.loads(job.require_restic(argv, lambda: 0))
     found = {snapshot["id"] for snapshot in listed}
     wanted = {committed, *(item["snapshot"] for item in sealed["artifacts"])}
-    if wanted - found or sealed["set"] not in {item["set"] for item in restic.committed_sets(listed)}:
+    sets = {item["set"] for item in restic.committed_sets(listed)}
+    if wanted - found or sealed["set"] not in sets:
         raise RepositoryError(
             f"the repository does not list what was just stored for set {sealed['set']}",
             "the set does not count; run again",
         )
+    if parent and sealed["parent"] not in sets:
+        newest.forget(sealed["host"], sealed["app"])
+        raise RepositoryError(
+            f"set {sealed['set']} continues set {sealed['parent']}, which the repository no longer has",
+            "run again: the next backup looks into the repository and is a full one when it has to be",
+        )
+    newest.note(job.access.url_file, sealed)
 
 
 def salvage(job: Job) -> List[str]:

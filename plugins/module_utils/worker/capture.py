@@ -10,6 +10,7 @@ import sys
 from typing import Any, Callable, Dict
 
 from .. import layout, restic
+from ..apps import load_app
 from ..errors import CaptureFailed, NoSpace
 from ..files import free_bytes, human, private_directory, read_json, write_json
 from ..process import spawn
@@ -20,7 +21,8 @@ def capture(job: Job, arguments: Dict[str, Any]) -> None:
     """Capture one artifact by the job's transport and remember it for the receipt."""
     specification = job.specification
     name = arguments["artifact"]
-    configuration = {"artifact": name, "argv": arguments["argv"], "proof": arguments["proof"]}
+    argv = arguments.get("argv") or load_app(specification["app"]).CALLS[arguments["argv_from"]](job, {})
+    configuration = {"artifact": name, "argv": argv, "proof": arguments["proof"]}
     write_json(job.folder.path / f"meter-{name}.json", configuration)
     take = _stream if specification["transport"] == "stream" else _stage
     job.seen["artifacts"].append(take(job, name))

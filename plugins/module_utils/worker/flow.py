@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import threading
-from typing import IO
+from typing import IO, TYPE_CHECKING, Tuple
 
+from ..process import Tail, kill_group
 from .meter import Flow
+
+if TYPE_CHECKING:
+    from .job import Job
 
 
 class FlowThread:
@@ -39,3 +44,22 @@ class FlowThread:
     def join(self) -> None:
         """Wait until everything is copied."""
         self._thread.join()
+
+
+def pipe(job: Job, source: subprocess.Popen[bytes], sink: subprocess.Popen[bytes]) -> Tuple[FlowThread, str, str]:
+    """Pass the output of ``source`` to ``sink`` until both ended, under the job's stall watch.
+
+    Return the flow (bytes, hash) and what each said on standard error; the callers judge the exit statuses.
+    """
+    assert source.stdout and source.stderr and sink.stdin and sink.stderr
+    source_errors, sink_errors = Tail(source.stderr), Tail(sink.stderr)
+    flow = FlowThread(source.stdout, sink.stdin)
+    try:
+        job.watch([source, sink], flow.count)
+        flow.join()
+    finally:
+        for process in (source, sink):
+            if process.poll() is None:
+                kill_group(process)
+                process.wait()
+    return flow, source_errors.text(), sink_errors.text()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from .. import layout, restic
-from ..chain import plan_hash
-from ..errors import CommandFailed, IntegrityError, NoSpace
+from ..chain import around, plan_hash
+from ..errors import CommandFailed, IntegrityError, NoSpace, RepositoryError
 from ..files import free_bytes, human, private_directory, read_json
-from ..process import Tail, kill_group, last_line, spawn, spell_status
-from .flow import FlowThread
+from ..process import last_line, spawn, spell_status
+from .flow import pipe
 from .job import Job
 
 _FULL_BYTES = 4 << 20  # a write that did not fit may have been as large as this
@@ -33,7 +33,8 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
     ``into`` may hold ``{set}``, ``unpack`` may hold ``{into}``: the folder made for the artifact, in which the tool runs.
     Raise IntegrityError when bytes or hash differ from the receipt; what landed then is removed.
     """
-    wanted = [item for item in planned(job.specification)["receipts"] if item["kind"] in arguments["kinds"]]
+    plan = planned(job.specification)
+    wanted = [item for item in plan["receipts"] if item["kind"] in arguments["kinds"]]
     artifacts = [(item, _artifact(item, arguments["artifact"])) for item in wanted]
     total = sum(artifact["bytes"] for _item, artifact in artifacts)
     _require_space(Path(arguments["into"].replace("{set}", "")), total)
@@ -46,8 +47,9 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
         unpack = [word.replace("{into}", str(into)) for word in arguments["unpack"]]
         try:
             _land_one(job, artifact, into, unpack, arguments.get("account"))
-        except IntegrityError as error:
+        except (IntegrityError, RepositoryError) as error:
             error.message = f"set {item['set']}: {error.message}"
+            error.hint = f"without this set, {around(plan['summaries'], item['set'])}; nothing was changed"
             raise
 
 
@@ -68,24 +70,13 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str],
     sink = spawn(
         unpack, account=account, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=str(into)
     )
-    assert source.stdout and source.stderr and sink.stdin and sink.stderr
-    source_errors, sink_errors = Tail(source.stderr), Tail(sink.stderr)
-    flow = FlowThread(source.stdout, sink.stdin)
-    try:
-        job.watch([source, sink], flow.count)
-        flow.join()
-    finally:
-        for process in (source, sink):
-            if process.poll() is None:
-                kill_group(process)
-                process.wait()
-    said = source_errors.text()
+    flow, said, complaint = pipe(job, source, sink)
     if source.returncode != 0 and not flow.reader_gone:
         raise restic.error_for(source.returncode, said)
     if sink.returncode != 0 and free_bytes(into) < _FULL_BYTES:  # tools do not say so: "my_write() failed"
         raise NoSpace(f"the filesystem of {into} ran full while {unpack[0]} wrote to it", "make room, then run again")
     if sink.returncode != 0:
-        raise CommandFailed(f"{unpack[0]} {spell_status(sink.returncode)}: {last_line(sink_errors.text())}")
+        raise CommandFailed(f"{unpack[0]} {spell_status(sink.returncode)}: {last_line(complaint)}")
     if flow.count() != artifact["bytes"] or flow.sha256() != artifact["sha256"]:
         raise IntegrityError(
             f"{flow.count()} bytes with SHA-256 {flow.sha256()} came back, the receipt promises {artifact['bytes']}"

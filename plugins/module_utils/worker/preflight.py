@@ -14,6 +14,7 @@ from .. import placement, restic
 from ..apps import load_app, require_kind
 from ..errors import BackstayError, Refused
 from ..process import run
+from . import newest
 from .job import find_restic, open_access
 
 Check = Dict[str, str]
@@ -32,8 +33,23 @@ def inspect(request: Dict[str, Any]) -> Dict[str, Any]:
     checks = [_restic_check()]
     if request.get("directory"):
         checks.append(_repository_check(Path(request["directory"])))
-    seen = app.preflight(request["options"], request["action"])
+    options = dict(request["options"])
+    if request["action"] == "backup":
+        options.update(kind=request["kind"], newest=_newest(request) if checks[-1]["status"] == "ok" else None)
+    seen = app.preflight(options, request["action"])
     return {"checks": checks + seen["checks"], "facts": seen["facts"]}
+
+
+def _newest(request: Dict[str, Any]) -> Optional[newest.Newest]:
+    """Return the newest sets of the host's app. A full backup asks the repository for nothing: it stands alone."""
+    access = open_access(Path(request["directory"]))
+    found = newest.known(request["host"], request["app"], access.url_file)
+    if found is None and request["kind"] != "full":
+        if request.get("check_mode"):
+            return newest.fetch(access._replace(cache=None), request["host"], request["app"])
+        found = newest.fetch(access, request["host"], request["app"])
+        newest.store(request["host"], request["app"], found)
+    return found
 
 
 def _restic_check() -> Check:

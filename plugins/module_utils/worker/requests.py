@@ -9,15 +9,17 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .. import layout, receipt, restic
-from ..chain import chains, confirm
+from ..apps import load_app
+from ..chain import confirm, is_log, landable
 from ..chain import plan as choose
 from ..errors import BackstayError, BadInput, Busy, PreflightFailed, Refused, RepositoryError
-from ..files import human, private_directory, write_json
+from ..files import private_directory, write_json
 from ..job import validate_job
 from ..moment import now, parse_moment
+from ..overview import overview
 from ..process import run
 from . import launch, release
 from .folder import JobFolder, Lock, all_folders, prune_collected, write_secrets
@@ -25,6 +27,7 @@ from .job import open_access
 from .preflight import inspect, reach
 
 Request = Dict[str, Any]
+_PLANNING = ("set", "kind", "parent", "consistent_at", "stream", "first", "last")
 _ASK_SECONDS = 1800  # a big repository whose index is in no cache yet takes its time
 
 
@@ -35,8 +38,9 @@ def preflight(request: Request) -> Dict[str, Any]:
     if failed:
         sentences = [f"{item['name']}: {item['detail']}{' - ' + item['hint'] if item['hint'] else ''}" for item in failed]
         raise PreflightFailed(f"{len(failed)} of {len(seen['checks'])} checks failed: " + "; ".join(sentences))
-    work = layout.work(request["host"], request["app"])
-    return dict(seen, work=str(work))
+    kind = seen["facts"].get("kind", request["kind"])
+    consumes = request["action"] == "backup" and load_app(request["app"]).consumes(kind)
+    return dict(seen, work=str(layout.work(request["host"], request["app"])), kind=kind, consumes=consumes)
 
 
 def start(request: Request) -> Dict[str, Any]:
@@ -115,31 +119,27 @@ def sets(request: Request) -> Dict[str, Any]:
     """Return ``{sets, lines}``: every restorable set of a host, oldest first, from one listing; and the same for people."""
     with _access(request) as access:
         listed = _listed(access, request["host"], request.get("app"))
-    whole = chains(listed)
-    lines = []
-    for item in listed:
-        base = f" after {item['parent']}" if item["parent"] else ""
-        note = "" if item["set"] in whole else "  NOT RESTORABLE: its chain is broken"
-        lines.append(
-            f"{item['app']}  {item['consistent_at']}  {item['kind']}  {human(item['stored'])}  {item['set']}{base}{note}"
-        )
-    return {"sets": listed, "lines": lines}
+    return {"sets": listed, "lines": overview(listed)}
 
 
 def plan(request: Request) -> Dict[str, Any]:
-    """Choose the sets that reach ``moment`` (or ``set``, or the latest), keep the plan here, return its outline.
+    """Choose the sets that reach ``moment`` (``set``, ``position``, the latest), keep the plan here, return its outline.
 
-    Two restic calls: the listing, and the receipt of the last set, which carries its whole chain.
+    Two restic calls whatever the number of sets: the listing, and the receipt of the last data set, which carries its chain.
     """
     moment = parse_moment(request["moment"]) if request.get("moment") else None
     with _access(request) as access:
         listed = _listed(access, request["host"], request["app"])
-        chosen = choose(listed, now(), moment, request.get("set") or None)
-        last = next(item for item in listed if item["set"] == chosen["sets"][-1])
-        receipts = confirm(chosen, _receipt(access, last), request["host"], request["app"])
+        chosen = choose(listed, now(), moment, request.get("set") or None, _position(request))
+        line = [item for name in chosen["sets"] for item in listed if item["set"] == name]
+        data = [item for item in line if not is_log(item)]
+        receipts = confirm(chosen, _receipt(access, data[-1]), request["host"], request["app"])
+    receipts += [landable(item) for item in line if is_log(item)]
     if not request.get("check_mode"):
         private_directory(layout.ROOT / "plans")
-        write_json(layout.plan(chosen["hash"]), dict(chosen, receipts=receipts))
+        # The summaries tell the nearest moments when a set turns out to be damaged.
+        slim = [{key: item[key] for key in _PLANNING if key in item} for item in listed]
+        write_json(layout.plan(chosen["hash"]), dict(chosen, receipts=receipts, summaries=slim))
     return dict(
         chosen,
         bytes=_bytes(receipts),
@@ -147,6 +147,18 @@ def plan(request: Request) -> Dict[str, Any]:
         facts=receipts[0]["facts"],
         app=request["app"],
     )
+
+
+def _position(request: Request) -> Optional[Tuple[str, Callable[[Dict[str, Any]], bool]]]:
+    """Return the position to restore to and the app's judgement of it. Raise BadInput for a position that is none."""
+    text = request.get("position") or ""
+    if not text:
+        return None
+    covers = getattr(load_app(request["app"]), "covers", None)
+    if covers is None:
+        raise BadInput(f"{request['app']} cannot be restored to a position", "restore to a moment or a set")
+    covers(text, {})
+    return text, lambda item: covers(text, item)
 
 
 def _bytes(receipts: List[Dict[str, Any]]) -> int:

@@ -52,7 +52,8 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
 def discard(job: Job, arguments: Dict[str, Any]) -> None:
     """Remove a directory that this job made. Raise Refused for any other."""
     path = Path(os.path.normpath(arguments["path"]))
-    if {"directory": str(path)} not in job.folder.made() and job.work not in [path, *path.parents]:
+    own = any({kind: str(path)} in job.folder.made() for kind in ("directory", "parent"))
+    if not own and job.work not in [path, *path.parents]:
         raise Refused(f"{path} was not made by this job and is not removed")
     swap.remove_tree(path)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import CaptureFailed, CommandFailed
 
-KINDS = ("full", "log")
+KINDS = ("full", "incremental", "log")
 
 
 def preflight(options: dict[str, Any], action: str) -> dict[str, Any]:
@@ -28,7 +28,9 @@ def seal(job: Any) -> dict[str, Any]:
     if facts.get("fail_seal"):
         raise CaptureFailed("the server forgot where it was")
     place = facts.get("position", {"lsn": 1})
+    more = {key: facts[key] for key in ("stream", "consistent_at") if key in facts}
     return {
+        **more,
         "position": {"not_before": facts.get("not_before", place), "not_after": place, "exact": True},
         "parent": facts.get("parent"),
         "chain": facts.get("chain", []),

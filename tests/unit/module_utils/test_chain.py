@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.chain import chains, confirm, plan, plan_hash, reach
+from ansible_collections.backstay.fleet.plugins.module_utils.chain import (
+    around,
+    data_chains,
+    landable,
+    plan,
+    plan_hash,
+    windows,
+)
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, IntegrityError, PlanRefused
 from ansible_collections.backstay.fleet.plugins.module_utils.moment import format_moment, parse_moment
-from ansible_collections.backstay.fleet.plugins.module_utils.receipt import carried_chain
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from unit.support.receipts import make_receipt, summary
+from unit.support.receipts import summary
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 NOW = START + timedelta(hours=100)
@@ -27,125 +35,191 @@ def text(hours: float) -> str:
     return format_moment(at(hours))
 
 
+def place(hours: int) -> str:
+    """Return the position at which the servers of these tests are after so many hours."""
+    return f"{hours:04d}"
+
+
+def data(name: str, kind: str, parent: str | None, hours: int, stream: str = "s") -> Summary:
+    return summary(name, kind, parent, text(hours), stream=stream, first=place(hours), last=place(hours))
+
+
+def log(name: str, begin: int, end: int, stream: str = "s") -> Summary:
+    return summary(name, "log", None, text(end), stream=stream, first=place(begin), last=place(end))
+
+
 @st.composite
-def histories(draw: st.DrawFn, kinds: tuple[str, ...] = ("full", "incremental", "differential", "log")) -> list[Summary]:
-    """Return the sets of a server: in order of time, some lost, some with parents that never were, or in a circle."""
+def histories(draw: st.DrawFn, logs: bool = True) -> list[Summary]:
+    """Return the sets of a server in any order: some lost, some with parents that never were, streams that break."""
     made: list[Summary] = []
-    hour = 0
-    for number in range(draw(st.integers(1, 9))):
-        hour += draw(st.integers(0, 4))
-        kind = draw(st.sampled_from(kinds)) if number else "full"
-        parent = None if kind == "full" else draw(st.sampled_from([item["set"] for item in made[-3:]]))
-        made.append(summary(f"set{number}", kind, parent, text(hour)))
+    hour, stream = 0, 0
+    kinds = ["full", "incremental", "differential", *(["log", "log", "log"] if logs else [])]
+    for number in range(draw(st.integers(1, 12))):
+        hour += draw(st.integers(0 if number else 1, 3))
+        stream += draw(st.integers(0, 9)) == 0
+        kind, name = (draw(st.sampled_from(kinds)) if number else "full"), f"set{number:02d}"
+        if kind == "log":
+            begin = max(0, hour - draw(st.integers(1, 5)))
+            made.append(log(name, begin, hour, f"s{stream}"))
+        else:
+            parents = [*[item["set"] for item in made if item["kind"] != "log"][-3:], "never-was"]
+            parent = None if kind == "full" else draw(st.sampled_from(parents))
+            made.append(data(name, kind, parent, hour, f"s{stream}"))
     for item in draw(st.lists(st.sampled_from(made), max_size=2)):
-        if item["kind"] != "full":
+        if item["kind"] in ("incremental", "differential"):
             item["parent"] = draw(st.sampled_from(["never-was", *(other["set"] for other in made)]))
     lost = draw(st.sets(st.sampled_from([item["set"] for item in made]), max_size=2))
     return draw(st.permutations([item for item in made if item["set"] not in lost]))
 
 
-def restorable(sets: list[Summary]) -> dict[str, tuple[list[str], datetime, datetime]]:
-    """Return, written down differently than in the engine, the chain and the reachable span of every usable set."""
-    known = {item["set"]: item for item in sets}
-    found = {}
-    for item in sets:
+def lines(sets: list[Summary]) -> Iterator[tuple[list[str], Summary]]:
+    """Yield, written down differently than in the engine, the ids of every whole data chain, and its last set."""
+    known = {item["set"]: item for item in sets if item["kind"] != "log"}
+    for item in known.values():
         line, current = [item["set"]], item
         while current["parent"] in known and current["parent"] not in line:
             current = known[current["parent"]]
             line.append(current["set"])
         if current["kind"] == "full" and current["parent"] is None:
-            data = [known[name] for name in line if known[name]["kind"] != "log"]
-            end = parse_moment(item["consistent_at"])
-            begin = parse_moment(data[0]["consistent_at"]) if item["kind"] == "log" else end
-            found[item["set"]] = (line[::-1], begin, end)
-    return found
+            yield line[::-1], item
+
+
+def covered(sets: list[Summary], stream: str, hour: int) -> bool:
+    """Whether some log set holds what the server did between ``hour`` and the next."""
+    return any(
+        item["kind"] == "log" and item["stream"] == stream and int(item["first"]) <= hour and int(item["last"]) >= hour + 1
+        for item in sets
+    )
+
+
+def reachable(sets: list[Summary], moment: datetime) -> bool:
+    """Whether some data set and the hours after it lead to ``moment``."""
+    hours = (moment - START) / timedelta(hours=1)
+    for _line, last in lines(sets):
+        begin = int(last["last"])
+        if begin <= hours and all(covered(sets, last["stream"], hour) for hour in range(begin, math.ceil(hours))):
+            return True
+    return False
 
 
 moments = st.integers(-4, 60).map(lambda half_hours: at(half_hours / 2))
 
 
 @given(histories(), moments)
-def test_a_plan_is_a_whole_chain_that_never_reaches_past_the_moment(sets: list[Summary], moment: datetime) -> None:
+def test_a_plan_is_whole_without_a_gap_and_never_reaches_past_the_moment(sets: list[Summary], moment: datetime) -> None:
     try:
         made = plan(sets, NOW, moment)
     except PlanRefused:
         return
-    line, begin, end = restorable(sets)[made["sets"][-1]]
-    assert made["sets"] == line
-    assert parse_moment(made["target"]) <= moment
-    if made["stop_at"] is None:
-        assert parse_moment(made["target"]) == end <= moment
-    else:
+    known = {item["set"]: item for item in sets}
+    chosen = [known[name] for name in made["sets"]]
+    base = [item["set"] for item in chosen if item["kind"] != "log"]
+    logs = [item for item in chosen if item["kind"] == "log"]
+    assert chosen[: len(base)] == [known[name] for name in base]
+    assert base in [line for line, _last in lines(sets)]
+    begin = known[base[-1]]
+    assert begin["consistent_at"] <= format_moment(moment)
+    cursor = begin["last"]
+    for item in logs:
+        assert item["stream"] == begin["stream"] and item["first"] <= cursor < item["last"]
+        cursor = item["last"]
+    if logs:
         assert made["stop_at"] == made["target"] == format_moment(moment)
-        assert begin <= moment < end
+        assert logs[-1]["consistent_at"] >= made["stop_at"]
+        assert all(item["consistent_at"] < made["stop_at"] for item in logs[:-1]), "a log set too many"
+    else:
+        assert made["stop_at"] is None and made["target"] == begin["consistent_at"]
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(histories(), moments)
-def test_a_plan_is_the_closest_possible_and_a_refusal_means_there_is_none(sets: list[Summary], moment: datetime) -> None:
-    spans = restorable(sets)
-    logs = any(item["kind"] == "log" for item in sets if item["set"] in spans)
-    reached = [min(end, moment) for _line, begin, end in spans.values() if begin <= moment and (end >= moment or not logs)]
+def test_a_refusal_means_that_there_is_no_way(sets: list[Summary], moment: datetime) -> None:
+    logs = any(item["kind"] == "log" for item in sets)
     try:
         made = plan(sets, NOW, moment)
     except PlanRefused:
-        assert not reached
+        assert not reachable(sets, moment) or not list(lines(sets))
+        return
+    if logs:
+        assert reachable(sets, moment) and made["target"] == format_moment(moment)
     else:
-        target = parse_moment(made["target"])
-        assert target == max(reached)
-        assert target == moment or not logs
-        same = [len(line) for line, begin, end in spans.values() if begin <= target <= end and (end == target or logs)]
-        assert len(made["sets"]) == min(same)
+        ends = [last["consistent_at"] for _line, last in lines(sets) if last["consistent_at"] <= format_moment(moment)]
+        assert made["target"] == max(ends)
 
 
-@given(histories(("full", "log")), moments)
+@given(histories(), moments)
 def test_the_moments_that_a_refusal_names_can_be_restored_and_nothing_lies_between(
     sets: list[Summary], moment: datetime
 ) -> None:
     try:
         plan(sets, NOW, moment)
     except PlanRefused as refusal:
-        spans = restorable(sets)
-        assume(spans)
-        named = re.findall(r"nearest (earlier|later): (\S+Z)", refusal.hint)
-        for _side, nearest in named:
-            assert plan(sets, NOW, parse_moment(nearest))["target"] == nearest
-        named_moments = {side: parse_moment(nearest) for side, nearest in named}
-        low, high = named_moments.get("earlier"), named_moments.get("later")
-        assert low is None or low < moment
-        assert high is None or high > moment
-        for _line, begin, end in spans.values():
-            assert (low is not None and end <= low) or (high is not None and begin >= high)
+        assume(list(lines(sets)))
+        named = {side: parse_moment(found) for side, found in re.findall(r"nearest (earlier|later): (\S+Z)", refusal.hint)}
+        for nearest in named.values():
+            assert plan(sets, NOW, nearest)["target"] == format_moment(nearest)
+        low, high = named.get("earlier", at(-9)), named.get("later", at(60))
+        assert low < moment < high
+        step = low + timedelta(minutes=30)
+        while step < high:
+            assert not reachable(sets, step), f"{step} lies nearer"
+            step += timedelta(minutes=30)
 
 
 @given(histories())
-def test_without_a_moment_the_latest_is_chosen(sets: list[Summary]) -> None:
-    spans = restorable(sets)
-    if not spans:
+def test_without_a_goal_the_latest_moment_is_chosen(sets: list[Summary]) -> None:
+    if not list(lines(sets)):
         with pytest.raises(PlanRefused, match="no set to restore"):
             plan(sets, NOW)
         return
     made = plan(sets, NOW)
     assert made["stop_at"] is None
-    assert parse_moment(made["target"]) == max(end for _line, _begin, end in spans.values())
+    target = parse_moment(made["target"])
+    assert reachable(sets, target)
+    later = [item["consistent_at"] for item in sets if item["consistent_at"] > made["target"]]
+    assert not any(reachable(sets, parse_moment(end)) for end in later)
 
 
 @given(histories())
 def test_only_whole_chains_are_offered(sets: list[Summary]) -> None:
-    offered = {name: [item["set"] for item in line] for name, line in chains(sets).items()}
-    assert offered == {name: line for name, (line, _begin, _end) in restorable(sets).items()}
+    offered = {name: [item["set"] for item in line] for name, line in data_chains(sets).items()}
+    assert offered == {last["set"]: line for line, last in lines(sets)}
 
 
 @given(histories(), st.data())
-def test_a_wanted_set_is_landed_with_its_chain_or_refused(sets: list[Summary], data: st.DataObject) -> None:
-    assume(sets)
-    wanted = data.draw(st.sampled_from([item["set"] for item in sets]))
-    spans = restorable(sets)
+def test_a_wanted_data_set_is_landed_with_its_chain_or_refused(sets: list[Summary], draw: st.DataObject) -> None:
+    wanted = draw.draw(st.sampled_from([item["set"] for item in sets if item["kind"] != "log"] or ["none"]))
+    spans = {last["set"]: line for line, last in lines(sets)}
     if wanted in spans:
-        assert plan(sets, NOW, wanted_set=wanted)["sets"] == spans[wanted][0]
+        assert plan(sets, NOW, wanted_set=wanted)["sets"] == spans[wanted]
     elif spans:
-        with pytest.raises(BadInput, match=f"there is no set '{wanted}'"):
+        with pytest.raises(BadInput if wanted == "none" else PlanRefused, match=wanted):
             plan(sets, NOW, wanted_set=wanted)
+
+
+@given(histories(), st.data())
+def test_a_wanted_log_set_is_the_end_of_the_line(sets: list[Summary], draw: st.DataObject) -> None:
+    logs = [item for item in sets if item["kind"] == "log"]
+    assume(logs and list(lines(sets)))
+    wanted = draw.draw(st.sampled_from(logs))
+    try:
+        made = plan(sets, NOW, wanted_set=wanted["set"])
+    except PlanRefused:
+        return
+    assert made["sets"][-1] == wanted["set"] and made["stop_at"] is None
+
+
+@given(histories(), st.integers(0, 40))
+def test_a_position_is_reached_from_data_before_it(sets: list[Summary], hour: int) -> None:
+    assume(list(lines(sets)))
+    try:
+        made = plan(sets, NOW, position=("p", lambda item: item.get("last", "") >= place(hour)))
+    except PlanRefused:
+        return
+    known = {item["set"]: item for item in sets}
+    assert made["position"] == "p"
+    assert known[made["sets"][-1]]["last"] >= place(hour)
+    assert all(known[name]["last"] < place(hour) for name in made["sets"][:-1])
 
 
 @given(histories(), moments)
@@ -159,37 +233,47 @@ def test_the_order_of_the_listing_does_not_matter(sets: list[Summary], moment: d
     assert outcome(sets) == outcome(sorted(sets, key=lambda item: item["set"]))
 
 
+def test_two_goals_are_refused() -> None:
+    with pytest.raises(BadInput, match="one goal"):
+        plan(HISTORY, NOW, at(1), wanted_set="full1")
+
+
 def test_a_circle_of_parents_is_never_offered() -> None:
-    sets = [summary("a", "log", "b", text(1)), summary("b", "log", "a", text(2)), summary("c", "incremental", "c", text(3))]
-    assert chains(sets) == {}
+    sets = [data("a", "differential", "b", 1), data("b", "incremental", "a", 2), data("c", "incremental", "c", 3)]
+    assert data_chains(sets) == {}
     with pytest.raises(PlanRefused, match="no set to restore from"):
         plan(sets, NOW)
 
 
 def test_a_full_set_that_claims_a_parent_is_never_offered() -> None:
-    assert chains([summary("a", "full", None, text(1)), summary("b", "full", "a", text(2))]).keys() == {"a"}
+    assert data_chains([data("a", "full", None, 1), data("b", "full", "a", 2)]).keys() == {"a"}
 
 
+# A server whose history broke after eight hours.
 HISTORY = [
-    summary("full1", "full", None, text(0)),
-    summary("log1", "log", "full1", text(4)),
-    summary("full2", "full", None, text(10)),
-    summary("log2", "log", "full2", text(12)),
-    summary("log3", "log", "log2", text(14)),
+    data("full1", "full", None, 1),
+    log("log1", 0, 4),
+    log("log2", 4, 6),
+    data("full2", "full", None, 5),
+    data("full3", "full", None, 10, "t"),
+    log("log3", 10, 12, "t"),
+    log("log4", 12, 14, "t"),
 ]
 
 
 @pytest.mark.parametrize(
     ("hours", "sets", "stop"),
     [
-        (0, ["full1"], False),
+        (1, ["full1"], False),
         (2, ["full1", "log1"], True),
-        (4, ["full1", "log1"], False),
-        (10, ["full2"], False),
-        (11, ["full2", "log2"], True),
-        (12, ["full2", "log2"], False),
-        (13, ["full2", "log2", "log3"], True),
-        (14, ["full2", "log2", "log3"], False),
+        (4, ["full1", "log1"], True),
+        (4.5, ["full1", "log1", "log2"], True),
+        (5, ["full2"], False),
+        (5.5, ["full2", "log2"], True),
+        (6, ["full2", "log2"], True),
+        (10, ["full3"], False),
+        (13, ["full3", "log3", "log4"], True),
+        (14, ["full3", "log3", "log4"], True),
     ],
 )
 def test_moments_between_logs(hours: float, sets: list[str], stop: bool) -> None:
@@ -201,8 +285,8 @@ def test_moments_between_logs(hours: float, sets: list[str], stop: bool) -> None
 @pytest.mark.parametrize(
     ("hours", "hint"),
     [
-        (7, f"nearest earlier: {text(4)}; nearest later: {text(10)}"),
-        (-1, f"there is nothing earlier; nearest later: {text(0)}"),
+        (7, f"nearest earlier: {text(6)}; nearest later: {text(10)}"),
+        (0.5, f"there is nothing earlier; nearest later: {text(1)}"),
         (15, f"nearest earlier: {text(14)}; there is nothing later"),
     ],
 )
@@ -212,6 +296,11 @@ def test_a_moment_in_a_gap_is_refused_with_the_nearest(hours: float, hint: str) 
     assert refusal.value.hint == hint
 
 
+def test_without_a_damaged_log_set_the_nearest_moments_are_named() -> None:
+    assert around(HISTORY, "log4") == f"nearest earlier: {text(12)}; there is nothing later"
+    assert around(HISTORY, "log1") == f"nearest earlier: {text(1)}; nearest later: {text(5)}"
+
+
 def test_the_future_is_refused() -> None:
     with pytest.raises(PlanRefused, match="lies in the future") as refusal:
         plan(HISTORY, at(14), at(14.5))
@@ -219,33 +308,42 @@ def test_the_future_is_refused() -> None:
 
 
 def test_a_server_without_logs_gets_the_newest_set_before_the_moment_and_is_told_which() -> None:
-    sets = [
-        summary("a", "full", None, text(0)),
-        summary("b", "differential", "a", text(5)),
-        summary("c", "full", None, text(9)),
-    ]
+    sets = [data("a", "full", None, 0), data("b", "differential", "a", 5), data("c", "full", None, 9)]
     made = plan(sets, NOW, at(7))
     assert (made["sets"], made["target"], made["stop_at"]) == (["a", "b"], text(5), None)
 
 
-def test_reach_of_a_chain_with_logs_begins_at_its_last_data() -> None:
-    line = [
-        summary("f", "full", None, text(0)),
-        summary("i", "incremental", "f", text(3)),
-        summary("l", "log", "i", text(5)),
+def test_sets_without_a_stream_are_no_base_for_logs() -> None:
+    sets = [summary("a", "full", None, text(0)), log("l", 0, 4)]
+    assert [window[:2] for window in windows(sets)] == [(at(0), at(0))]
+
+
+def test_a_thousand_log_sets_are_planned_at_once() -> None:
+    sets = [data("full", "full", None, 0), *(log(f"log{hour:04d}", hour, hour + 1) for hour in range(1000))]
+    assert len(plan(sets, at(2000), at(999.5))["sets"]) == 1001
+
+
+def test_a_log_set_says_in_its_tags_what_to_land() -> None:
+    item = dict(log("l", 0, 4), data="ab" * 32, sha256="cd" * 32, stored=7, **{"from": "/staging/logs"})
+    assert landable(item)["artifacts"] == [
+        {"name": "logs", "snapshot": "ab" * 32, "path": "/staging/logs", "sha256": "cd" * 32, "bytes": 7}
     ]
-    assert reach(line) == (at(3), at(5))
-    assert reach(line[:2]) == (at(3), at(3))
+    del item["sha256"]
+    with pytest.raises(IntegrityError, match=r"do not say what to land \(sha256\)"):
+        landable(item)
 
 
-@given(
-    st.fixed_dictionaries(
-        {"target": st.text(max_size=3), "stop_at": st.none() | st.text(max_size=3), "sets": st.lists(st.text(max_size=3))}
-    ),
-    st.fixed_dictionaries(
-        {"target": st.text(max_size=3), "stop_at": st.none() | st.text(max_size=3), "sets": st.lists(st.text(max_size=3))}
-    ),
+_PLANS = st.fixed_dictionaries(
+    {
+        "target": st.text(max_size=3),
+        "stop_at": st.none() | st.text(max_size=3),
+        "position": st.none() | st.text(max_size=3),
+        "sets": st.lists(st.text(max_size=3)),
+    }
 )
+
+
+@given(_PLANS, _PLANS)
 def test_two_plans_share_a_hash_only_when_they_say_the_same(one: Summary, other: Summary) -> None:
     assert (plan_hash(one) == plan_hash(other)) == (one == other)
 
@@ -260,61 +358,8 @@ def test_a_plan_carries_its_own_hash(sets: list[Summary], moment: datetime) -> N
     for change in (
         {"target": made["target"] + "x"},
         {"stop_at": "x"},
+        {"position": "x"},
         {"sets": made["sets"][:-1]},
         {"sets": [*made["sets"], "x"]},
     ):
         assert plan_hash(dict(made, **change)) != made["hash"]
-
-
-def _line() -> list[Summary]:
-    """Return three receipts that continue each other, the last with its chain."""
-    first = make_receipt(set="a", position={"not_before": {"lsn": 0}, "not_after": {"lsn": 5}, "exact": True})
-    second = make_receipt(
-        set="b",
-        kind="log",
-        parent="a",
-        position={"not_before": {"lsn": 5}, "not_after": {"lsn": 9}, "exact": True},
-        chain=carried_chain(first),
-    )
-    third = make_receipt(
-        set="c",
-        kind="log",
-        parent="b",
-        position={"not_before": {"lsn": 9}, "not_after": {"lsn": 12}, "exact": True},
-        chain=carried_chain(second),
-    )
-    return [first, second, third]
-
-
-def test_a_receipt_confirms_the_plan_by_positions() -> None:
-    assert [item["set"] for item in confirm({"sets": ["a", "b", "c"]}, _line()[2], "shop-db1", "mysql")] == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("planned", [["a", "c"], ["a", "b"], ["c"], ["a", "b", "x", "c"], []])
-def test_another_chain_than_planned_is_refused(planned: list[str]) -> None:
-    with pytest.raises(IntegrityError, match="carries another chain"):
-        confirm({"sets": planned}, _line()[2], "shop-db1", "mysql")
-
-
-@pytest.mark.parametrize(("which", "lsn"), [(0, 6), (0, 4), (1, 8)])
-def test_a_gap_or_overlap_of_positions_is_refused(which: int, lsn: int) -> None:
-    third = _line()[2]
-    third["chain"][which]["position"]["not_after"]["lsn"] = lsn
-    with pytest.raises(IntegrityError, match="does not continue set"):
-        confirm({"sets": ["a", "b", "c"]}, third, "shop-db1", "mysql")
-
-
-def test_a_wrong_parent_inside_the_chain_is_refused() -> None:
-    third = _line()[2]
-    third["chain"][1]["parent"] = "elsewhere"
-    with pytest.raises(IntegrityError, match="set b does not continue set a"):
-        confirm({"sets": ["a", "b", "c"]}, third, "shop-db1", "mysql")
-
-
-@pytest.mark.parametrize(("host", "app"), [("shop-db2", "mysql"), ("shop-db1", "files")])
-@pytest.mark.parametrize("which", [0, 2])
-def test_a_receipt_of_another_host_or_app_is_refused(host: str, app: str, which: int) -> None:
-    third = _line()[2]
-    [*third["chain"], third][which].update(host=host, app=app)
-    with pytest.raises(IntegrityError, match=f"is of {app} on {host}"):
-        confirm({"sets": ["a", "b", "c"]}, third, "shop-db1", "mysql")

@@ -10,8 +10,8 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "backstay_work": ("path", "Scratch folder on the host for the job; emptied before and after it."),
     "backstay_plan": (
         "dict",
-        "The plan of a restore or verification. Holds C(target), C(stop_at), C(sets), C(kinds), C(bytes), C(facts) and"
-        " C(hash).",
+        "The plan of a restore or verification. Holds C(target), C(stop_at), C(position), C(sets), C(kinds), C(bytes),"
+        " C(facts) and C(hash).",
     ),
     "backstay_restore_to": ("path", "Directory on the host for a restore beside the live server. Empty means in place."),
     "backstay_keep_aside": ("bool", "Keep the replaced data after a restore that passed its checks."),
@@ -28,6 +28,11 @@ VARIABLES: dict[str, tuple[str, str]] = {
         "Moment to restore to, with a time zone, such as C(2026-11-21T09:39:29Z). Empty means the latest.",
     ),
     "backstay_set": ("str", "Id of the set to use. Empty means that the planner chooses."),
+    "backstay_position": (
+        "str",
+        "Position of the engine to restore to, instead of a moment or a set. For MariaDB V(gtid:0-7-26) ends with that"
+        " transaction, V(mysqld-bin.000007:1234) before that place of a binary log.",
+    ),
     "backstay_confirm": ("str", "Inventory names of the hosts whose data may be replaced, separated by commas."),
     "backstay_run": ("str", "Id of a run to attach to. Empty means a new run."),
     "backstay_stall_timeout": (

@@ -42,6 +42,6 @@ def make_receipt(**changes: Any) -> dict[str, Any]:
     return dict(made, **changes)
 
 
-def summary(name: str, kind: str, parent: str | None, consistent_at: str) -> dict[str, Any]:
-    """Return what the tags of a receipt snapshot say about a set."""
-    return {"set": name, "kind": kind, "parent": parent, "consistent_at": consistent_at}
+def summary(name: str, kind: str, parent: str | None, consistent_at: str, **more: Any) -> dict[str, Any]:
+    """Return what the tags of a receipt snapshot say about a set; ``more``: stream, first, last, mark, ..."""
+    return {"set": name, "kind": kind, "parent": parent, "consistent_at": consistent_at, **more}

@@ -5,49 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils import layout, receipt, restic
-from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan, sets
+from ansible_collections.backstay.fleet.plugins.module_utils import layout
+from unit.support.backups import BOTH, SET, back_up, offered, stored_receipt
 from unit.support.sandbox import Sandbox
-from unit.support.steps import Step, call, capture, good, service
-
-BOTH = pytest.mark.parametrize("transport", ["stream", "stage"])
-SET = "20261121T090000Z-aaaaaa01"
-
-
-def back_up(sandbox: Sandbox, steps: list[Step] | None = None, **changes: Any) -> dict[str, Any]:
-    return sandbox.run(sandbox.backup(steps or [good()], **changes))
-
-
-def next_run(number: int, **changes: Any) -> dict[str, Any]:
-    """Return what makes a later run of the same host and app."""
-    return dict(
-        {"run": f"20261121T1{number}0000Z-testapp-{number}", "set": f"20261121T1{number}0000Z-bbbbbb0{number}"}, **changes
-    )
-
-
-PARENT = {"facts": {"parent": "20261121T080000Z-cccccc00"}}
-
-
-def next_log(number: int, **changes: Any) -> dict[str, Any]:
-    """Return what makes a later run that takes logs; they are staged, because their server gives them up."""
-    return next_run(number, **dict({"kind": "log", "transport": "stage", **PARENT}, **changes))
-
-
-def offered(sandbox: Sandbox) -> list[str]:
-    """Return the sets that the worker offers for restore."""
-    found = sets({"host": "shop-db1", "app": "testapp", "directory": str(sandbox.access)})["sets"]
-    return [item["set"] for item in found]
-
-
-def stored_receipt(sandbox: Sandbox, name: str = SET) -> dict[str, Any]:
-    """Return the receipt of a set as it lies in the repository, checked against its tag."""
-    (snapshot,) = sandbox.snapshots(f"set={name}", "part=receipt")
-    raw = (sandbox.repository / "blobs" / snapshot["id"] / "0").read_bytes()
-    return receipt.decode(raw, restic.read_tags(snapshot)["receipt"])
+from unit.support.steps import call, capture, good, service
 
 
 @BOTH
@@ -251,125 +214,6 @@ def test_no_secret_is_in_any_file_of_the_job_or_in_its_result(sandbox: Sandbox) 
     for path in seen:
         assert password.encode() not in path.read_bytes(), path
     assert not (layout.job(specification["run"]) / "secrets").exists()
-
-
-# Salvage: what a capture consumed is uploaded before anything new is taken.
-
-
-def fail_upload(sandbox: Sandbox, kind: str, **changes: Any) -> dict[str, Any]:
-    """Run a staged backup whose upload fails once; everything was captured by then."""
-    sandbox.behave({"command": "backup", "tag": "part=data", "do": 1, "times": 1})
-    result = back_up(sandbox, [good("log 1")], kind=kind, transport="stage", **changes)
-    assert (result["status"], result["error"]["code"]) == ("failed", "repository")
-    assert offered(sandbox) == []
-    return result
-
-
-@BOTH
-def test_what_a_log_backup_took_and_could_not_store_is_stored_under_its_own_name(sandbox: Sandbox, transport: str) -> None:
-    fail_upload(sandbox, "log", **PARENT)
-    changes = next_log(1) if transport == "stage" else next_run(1)
-    result = back_up(sandbox, [good("next")], **changes)
-    assert result["status"] == "ok"
-    assert result["salvaged"] == [SET]
-    saved = stored_receipt(sandbox)
-    assert saved["salvaged"] is True
-    assert saved["parent"] == PARENT["facts"]["parent"]
-    (artifact,) = saved["artifacts"]
-    assert (sandbox.repository / "blobs" / artifact["snapshot"] / "0").read_bytes() == b"log 1"
-    newer = stored_receipt(sandbox, changes["set"])
-    assert "salvaged" not in newer
-    assert saved["consistent_at"] < newer["consistent_at"]
-    assert list(layout.staging("shop-db1", "testapp").iterdir()) == []
-    salvaged, new = sandbox.snapshots(f"set={SET}"), sandbox.snapshots(f"set={changes['set']}")
-    assert max(item["time"] for item in salvaged) < min(item["time"] for item in new)
-
-
-def test_a_capture_that_consumes_is_never_streamed(sandbox: Sandbox) -> None:
-    """A failed upload would lose what the server has given up."""
-    sandbox.set_running("mariadb")
-    result = back_up(sandbox, [service("stopped"), good()], kind="log", **PARENT)
-    assert result["error"]["code"] == "bad-input"
-    assert "backstay_transport: stage" in result["error"]["hint"]
-    assert sandbox.service_calls() == []
-
-
-def test_a_log_backup_that_fails_after_its_capture_is_salvaged(sandbox: Sandbox) -> None:
-    sandbox.set_running("mariadb")
-    steps = [service("stopped"), good("log 1"), call("fail", message="because"), service("started")]
-    result = back_up(sandbox, steps, kind="log", transport="stage", **PARENT)
-    assert (result["status"], result["error"]["message"]) == ("failed", "because")
-    assert sandbox.running() == {"mariadb"}
-    assert offered(sandbox) == []
-    assert back_up(sandbox, [good("log 2")], **next_log(1))["salvaged"] == [SET]
-    assert set(offered(sandbox)) == {SET, next_log(1)["set"]}
-
-
-def test_nothing_new_is_taken_while_the_old_cannot_be_stored(sandbox: Sandbox) -> None:
-    fail_upload(sandbox, "log", **PARENT)
-    sandbox.behave({"command": "backup", "tag": "part=data", "do": 1})
-    marker = sandbox.base / "captured"
-    steps = [capture(f"touch {marker}; echo x; echo 'completed OK!' >&2")]
-    result = back_up(sandbox, steps, **next_log(1))
-    assert result["status"] == "failed"
-    assert not marker.exists()
-    assert (layout.staging("shop-db1", "testapp") / SET / "data").read_bytes() == b"log 1"
-    sandbox.behave()
-    assert back_up(sandbox, [good("log 2")], **next_log(2))["salvaged"] == [SET]
-
-
-def test_a_salvaged_set_whose_receipt_was_lost_is_stored_again(sandbox: Sandbox) -> None:
-    sandbox.behave({"command": "backup", "tag": "part=receipt", "do": "partial", "times": 1})
-    assert back_up(sandbox, [good("log 1")], kind="log", transport="stage", **PARENT)["status"] == "failed"
-    assert offered(sandbox) == []
-    assert back_up(sandbox, [good("log 2")], **next_log(1))["salvaged"] == [SET]
-
-
-def test_a_copy_whose_source_still_has_it_all_is_swept(sandbox: Sandbox) -> None:
-    fail_upload(sandbox, "full")
-    result = back_up(sandbox, [good("again")], transport="stage", **next_run(1))
-    assert (result["status"], result["salvaged"]) == ("ok", [])
-    assert offered(sandbox) == [next_run(1)["set"]]
-    assert list(layout.staging("shop-db1", "testapp").iterdir()) == []
-
-
-def test_a_capture_that_never_completed_is_swept(sandbox: Sandbox) -> None:
-    result = back_up(sandbox, [good("half"), capture("printf x; exit 1", "more")], kind="log", transport="stage", **PARENT)
-    assert result["status"] == "failed"
-    result = back_up(sandbox, [good("again")], **next_log(1))
-    assert (result["status"], result["salvaged"]) == ("ok", [])
-    assert SET not in json.dumps(sandbox.snapshots())
-
-
-def test_a_staged_file_that_changed_since_is_never_stored_as_what_it_was(sandbox: Sandbox) -> None:
-    fail_upload(sandbox, "log", **PARENT)
-    staged = layout.staging("shop-db1", "testapp") / SET / "data"
-    staged.write_bytes(b"log X")
-    result = back_up(sandbox, [good("log 2")], **next_log(1))
-    assert (result["status"], result["error"]["code"]) == ("failed", "capture")
-    assert "was changed since its capture" in result["error"]["message"]
-    assert staged.exists()
-    assert offered(sandbox) == []
-
-
-def test_salvage_belongs_to_one_host_and_app(sandbox: Sandbox) -> None:
-    fail_upload(sandbox, "log", **PARENT)
-    result = back_up(sandbox, [good("x")], **next_run(1, host="shop-db2", source="shop-db2"))
-    assert (result["status"], result["salvaged"]) == ("ok", [])
-    assert (layout.staging("shop-db1", "testapp") / SET / "data").exists()
-
-
-def test_what_was_stored_can_be_planned(sandbox: Sandbox) -> None:
-    back_up(sandbox, facts={"position": {"lsn": 7}})
-    full = stored_receipt(sandbox)
-    facts = {"parent": SET, "chain": receipt.carried_chain(full), "not_before": {"lsn": 7}, "position": {"lsn": 9}}
-    back_up(sandbox, [good("log")], **next_log(1, facts=facts))
-    made = plan({"host": "shop-db1", "app": "testapp", "directory": str(sandbox.access)})
-    assert made["sets"] == [SET, next_run(1)["set"]]
-    assert made["kinds"] == ["full", "log"]
-    assert made["bytes"] == len("payload") + len("log")
-    kept = json.loads(Path(layout.plan(made["hash"])).read_text())
-    assert [item["set"] for item in kept["receipts"]] == made["sets"]
 
 
 def test_an_unexpected_error_is_a_failure_with_a_trace_and_the_application_comes_back(sandbox: Sandbox) -> None:

@@ -75,19 +75,18 @@ def test_the_placeholder_for_the_folder_is_filled_in(sandbox: Sandbox, stored: d
 def test_the_sets_of_a_chain_land_in_order(sandbox: Sandbox, stored: dict[str, Any]) -> None:
     name = SET
     for number in (1, 2):
-        parent = stored_receipt(sandbox, name)
-        facts = {"parent": name, "chain": receipt.carried_chain(parent), "position": {"lsn": number + 1}}
-        facts["not_before"] = parent["position"]["not_after"]
+        stream = {"id": SET, "first": f"000{number}", "last": f"000{number + 1}"}
+        facts = {"parent": name, "position": {"lsn": number + 1}, "stream": stream}
         moment = f"20261121T1{number}0000Z"
         name = f"{moment}-bbbbbb01"
         changes = {"kind": "log", "transport": "stage", "run": f"{moment}-l", "set": name, "facts": facts}
-        specification = sandbox.backup([good(f"log {number}")], **changes)
+        specification = sandbox.backup([good(f"log {number}", "logs")], **changes)
         assert sandbox.run(specification)["status"] == "ok"
     made = plan({"host": "shop-db1", "app": "testapp", "directory": str(sandbox.access)})
     log = sandbox.base / "log"
     steps = [
         land(sandbox.base / "data", ["full"], script=f"cat >> {log}; echo >> {log}"),
-        land(sandbox.base / "logs" / "{set}", ["log"], script=f"cat >> {log}; echo >> {log}"),
+        land(sandbox.base / "logs" / "{set}", ["log"], "logs", script=f"cat >> {log}; echo >> {log}"),
     ]
     result = recover(sandbox, made, steps, run="20261121T130000Z-r")
     assert (result["status"], result["set"]) == ("ok", made["sets"][2])

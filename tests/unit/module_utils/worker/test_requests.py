@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import errors, layout
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import requests
-from unit.support.sandbox import Sandbox
+from unit.support.sandbox import STOCKED, Sandbox
 from unit.support.steps import good
 
 SET = "20261121T090000Z-aaaaaa01"
@@ -80,14 +80,16 @@ def test_sets_are_listed_for_programs_and_for_people(sandbox: Sandbox) -> None:
     assert requests.sets(ask_about(sandbox, host="shop-db2"))["sets"] == []
 
 
-def test_a_set_whose_parent_is_gone_is_shown_as_not_restorable(sandbox: Sandbox) -> None:
-    facts = {"parent": "20261121T080000Z-cccccc00"}
-    sandbox.run(sandbox.backup([good()], kind="log", transport="stage", facts=facts))
-    (line,) = requests.sets(ask_about(sandbox))["lines"]
-    assert "after 20261121T080000Z-cccccc00" in line
+def test_a_set_whose_parent_is_gone_is_shown_as_not_restorable(stocked: Sandbox) -> None:
+    changes = {"run": "20261121T110000Z-testapp-3", "set": "20261121T110000Z-bbbbbb03", "facts": {"parent": STOCKED}}
+    assert stocked.run(stocked.backup([good()], kind="incremental", **changes))["status"] == "ok"
+    (lost,) = stocked.snapshots("part=receipt", f"set={STOCKED}")
+    (stocked.repository / "snapshots" / f"{lost['id']}.json").unlink()
+    (line,) = requests.sets(ask_about(stocked))["lines"]
+    assert f"after {STOCKED}" in line
     assert "NOT RESTORABLE" in line
     with pytest.raises(errors.PlanRefused, match="no set to restore from"):
-        requests.plan(ask_about(sandbox))
+        requests.plan(ask_about(stocked))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The newest sets of a host's app: what the next log or incremental backup continues.
+
+Only receipts that were read back from the repository count, never what the engine remembers of itself. They are kept on the
+worker, so that a log backup every few minutes asks the repository nothing; every commit proves that its parent is still there
+(``backup._read_back``). When they are not kept, or of another repository, the repository is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from .. import layout, receipt, restic
+from ..apps import load_app
+from ..files import private_directory, read_json, write_json
+from ..process import run
+
+CAPTURED = "captured.json"  # in a set's staging folder: everything its receipt needs, written when capture completed
+_ASK_SECONDS = 1800
+
+# {repository, data: receipt of the newest data set, log: of the newest log set since, broken: why nothing may continue them}
+Newest = Dict[str, Any]
+
+
+def kept(host: str, app: str, url_file: str) -> Optional[Newest]:
+    """Return the newest sets that this worker keeps of the repository in ``url_file``, None when it keeps none."""
+    found = read_json(layout.newest(host, app))
+    return dict(found) if found and found.get("repository") == _repository(url_file) else None
+
+
+def known(host: str, app: str, url_file: str) -> Optional[Newest]:
+    """Return the kept newest sets as they will be once the captures that still are staged have been salvaged."""
+    found = kept(host, app, url_file)
+    for draft in consumed_drafts(host, app):
+        found = _with(found or {"repository": _repository(url_file)}, draft)
+    return found
+
+
+def consumed_drafts(host: str, app: str) -> List[Dict[str, Any]]:
+    """Return what complete captures that took something from their source left in staging, oldest first."""
+    root = layout.staging(host, app)
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    drafts = [read_json(path / CAPTURED) for path in folders]
+    return [draft for draft in drafts if draft is not None and load_app(draft["app"]).consumes(draft["kind"])]
+
+
+def fetch(access: restic.Access, host: str, app: str) -> Newest:
+    """Return the newest sets by asking the repository: one listing, and the receipts of the newest data and log sets."""
+    listed = _call(access, restic.snapshots_argv(access, host, {"part": restic.RECEIPT_PART, "app": app}))
+    sets = restic.committed_sets(json.loads(listed))
+    found: Newest = {"repository": _repository(access.url_file)}
+    for wanted in ([s for s in sets if s["kind"] != "log"][-1:], [s for s in sets if s["kind"] == "log"][-1:]):
+        for summary in wanted:
+            raw = _call(access, restic.dump_argv(access, summary["snapshot"], summary["path"])).encode()
+            found = _with(found, receipt.decode(raw, summary["receipt_sha256"]))
+    return found
+
+
+def _call(access: restic.Access, argv: List[str]) -> str:
+    done = run(argv, _ASK_SECONDS, extra_environment=access.environment)
+    if done.status != 0:
+        raise restic.error_for(done.status, done.stderr)
+    return done.stdout
+
+
+def note(url_file: str, sealed: Dict[str, Any]) -> None:
+    """Keep ``sealed``, which was read back from the repository in ``url_file``, as the newest of its kind."""
+    host, app = sealed["host"], sealed["app"]
+    store(host, app, _with(kept(host, app, url_file) or {"repository": _repository(url_file)}, sealed))
+
+
+def store(host: str, app: str, newest: Newest) -> None:
+    """Keep ``newest`` on this worker."""
+    path = layout.newest(host, app)
+    private_directory(path.parent)
+    write_json(path, newest)
+
+
+def forget(host: str, app: str) -> None:
+    """Keep nothing of a host's app: its repository has to be asked."""
+    layout.newest(host, app).unlink(missing_ok=True)
+
+
+def mark_broken(host: str, app: str, url_file: str, because: str) -> None:
+    """Remember that the logs of the server cannot be continued, until the next full backup."""
+    found = kept(host, app, url_file)
+    if found:
+        store(host, app, dict(found, broken=because))
+
+
+def _with(found: Newest, sealed: Dict[str, Any]) -> Newest:
+    """Return ``found`` with ``sealed`` as its newest data or log set; a full one mends what was broken."""
+    slim = {key: sealed[key] for key in sealed if key not in ("events", "checks")}
+    if sealed["kind"] == "log":
+        return dict(found, log=slim)
+    # The whole receipt: the receipts of what builds on it will carry it.
+    more = dict(found, data=sealed)
+    if sealed["kind"] == "full":
+        more.pop("broken", None)
+    if "log" in more and more["log"].get("stream", {}).get("id") != sealed.get("stream", {}).get("id"):
+        del more["log"]  # of a history that ended
+    return more
+
+
+def _repository(url_file: str) -> str:
+    """Return what tells one repository from another without telling its password."""
+    return hashlib.sha256(Path(url_file).read_bytes()).hexdigest()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Binary logs of MariaDB, made by hand: the events that Backstay reads, with their checksums."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+SERVER = 7
+FORMAT, STOP, ROTATE, QUERY, XID, GTID, GTID_LIST, ENCRYPTION = 15, 3, 4, 2, 16, 162, 163, 164
+
+
+class BinaryLog:
+    """A file under construction; ``marks`` are the positions at which each transaction begins."""
+
+    def __init__(self, checksums: bool = True, created: int = 1_000, in_use: bool = False) -> None:
+        self.raw = bytearray(b"\xfebin")
+        self.marks: list[int] = []
+        self._checksums = checksums
+        body = struct.pack("<H50sIB", 4, b"11.8.3-MariaDB", created, 19) + bytes(30) + bytes([int(checksums)])
+        self._add(FORMAT, created, body, flags=int(in_use), checksum=True)
+
+    def _add(self, kind: int, at: int, body: bytes, server: int = SERVER, flags: int = 0, checksum: bool | None = None) -> None:
+        with_checksum = self._checksums if checksum is None else checksum
+        size = 19 + len(body) + 4 * with_checksum
+        header = struct.pack("<IBIIIH", at, kind, server, size, len(self.raw) + size, flags)
+        plain = header[:-2] + struct.pack("<H", flags & ~1) if kind == FORMAT else header
+        tail = struct.pack("<I", zlib.crc32(plain + body)) if with_checksum else b""
+        self.raw += header + body + tail
+
+    def gtids(self, *listed: tuple[int, int, int], at: int = 1_000) -> BinaryLog:
+        """Add the list of GTIDs (domain, server, sequence) with which a file begins."""
+        body = struct.pack("<I", len(listed)) + b"".join(struct.pack("<IIQ", *item) for item in listed)
+        self._add(GTID_LIST, at, body)
+        return self
+
+    def commit(self, sequence: int, at: int, domain: int = 0, server: int = SERVER, payload: bytes = b"row") -> BinaryLog:
+        """Add a transaction."""
+        self.marks.append(len(self.raw))
+        self._add(GTID, at, struct.pack("<QIB", sequence, domain, 0) + bytes(6), server)
+        self._add(QUERY, at, payload, server)
+        self._add(XID, at, struct.pack("<Q", sequence), server)
+        return self
+
+    def encrypted(self) -> BinaryLog:
+        """Say that all that follows is encrypted."""
+        self._add(ENCRYPTION, 1_000, bytes(17))
+        return self
+
+    @property
+    def end(self) -> int:
+        """Return the position after the last event."""
+        return len(self.raw)
+
+    def write(self, path: Path, rotate: bool = True) -> Path:
+        """Write the file, closed by a rotation or left as a dead server leaves it, and return its path."""
+        if rotate:
+            self._add(ROTATE, 2_000_000_000, struct.pack("<Q", 4) + b"next")
+        path.write_bytes(self.raw)
+        return path
