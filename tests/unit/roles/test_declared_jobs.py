@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.backstay.fleet.plugins.action.job import specification
-from ansible_collections.backstay.fleet.plugins.module_utils.job import step_type
+from ansible_collections.backstay.fleet.plugins.module_utils.apps import load_app
+from ansible_collections.backstay.fleet.plugins.module_utils.job import KINDS, step_type
 from unit.support.contract import APP_ENTRY_POINTS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,6 +30,9 @@ FACTS: dict[str, dict[str, Any]] = {
         "data_bytes": 1 << 30,
         "yard": "/var/lib/.backstay-mysql",
         "services": ["mariadb"],
+        "kind": "full",
+        "parent_lsn": "12345",
+        "log_bytes": 1 << 20,
     }
 }
 PLAN = {"hash": "ab" * 32, "target": "2026-11-21T09:00:00.000000Z", "stop_at": None, "sets": ["x"], "kinds": ["full"]}
@@ -38,7 +42,17 @@ VALUES: dict[str, Any] = {
     "backstay_result": {"action": "restore", "status": "ok"},
     "backstay_action": "backup",
 }
-WAYS = {"prepare": {}, "restore": {}, "verify": {}, "aside": {"backstay_restore_to": "/srv/side"}}
+# Every way in which a procedure is declared: its entry point, its action, and what is said beside the contract's variables.
+LOGS = {"backstay_plan": dict(VALUES["backstay_plan"], kinds=["full", "incremental", "log", "log"], sets=["x", "y", "z", "u"])}
+WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "prepare": ("prepare", "backup", {}),
+    **{f"prepare {kind}": ("prepare", "backup", {"kind": kind}) for kind in KINDS},
+    "restore": ("restore", "restore", {}),
+    "verify": ("verify", "verify", {}),
+    "aside": ("restore", "restore", {"backstay_restore_to": "/srv/side"}),
+    "restore logs": ("restore", "restore", LOGS),
+    "verify logs": ("verify", "verify", LOGS),
+}
 
 
 def values(app: str, entry: str) -> dict[str, Any]:
@@ -62,9 +76,11 @@ def keep(name: str, value: str) -> dict[str, Any]:
 def tasks_of(app: str) -> list[dict[str, Any]]:
     """Return tasks that call every entry point of ``app``, rightly and with everything left out."""
     tasks = []
-    for way, more in WAYS.items():
-        entry = "restore" if way == "aside" else way
-        tasks += [include(app, entry, values(app, entry) | more), keep(f"{app} {way}", f"app_{app}_job")]
+    for way, (entry, _action, more) in WAYS.items():
+        if more.get("kind", "full") not in load_app(app).KINDS:
+            continue
+        given = {"backstay_facts": dict(FACTS[app], kind=more["kind"])} if "kind" in more else more
+        tasks += [include(app, entry, values(app, entry) | given), keep(f"{app} {way}", f"app_{app}_job")]
     for entry in ("preflight", "finish"):
         tasks.append(include(app, entry, values(app, entry)))
     tasks.append(keep(f"{app} preflight", f"app_{app}_options"))
@@ -95,10 +111,13 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize("app", APPS)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_a_role_declares_is_a_job(kept: dict[str, Any], app: str, way: str) -> None:
-    action = {"prepare": "backup", "restore": "restore", "verify": "verify", "aside": "restore"}[way]
+    _entry, action, given = WAYS[way]
+    if given.get("kind", "full") not in load_app(app).KINDS:
+        assert f"{app} {way}" not in kept
+        return
     declared = kept[f"{app} {way}"]
     arguments = {"action": action, "app": app, "host": "db1", "source": "db1", "repository": {"name": "db1"}, "job": declared}
-    more = {"kind": "full", "transport": "stream"} if action == "backup" else {"plan": PLAN["hash"]}
+    more = {"kind": given.get("kind", "full"), "transport": "stream"} if action == "backup" else {"plan": PLAN["hash"]}
     job = specification({**arguments, **more})
     assert job["resource"].startswith(f"{app}:/")
     assert set(declared) == {"resource", "steps"}
@@ -119,7 +138,7 @@ def test_a_restore_in_place_lands_before_it_stops_and_checks_after_it_starts(kep
 
 
 @pytest.mark.parametrize("app", APPS)
-@pytest.mark.parametrize("way", ["verify", "aside"])
+@pytest.mark.parametrize("way", ["verify", "aside", "verify logs"])
 def test_beside_the_live_server_nothing_live_is_touched(kept: dict[str, Any], app: str, way: str) -> None:
     assert not {"service", "swap"} & set(types(kept, f"{app} {way}"))
     landed = [step["land"]["into"] for step in kept[f"{app} {way}"]["steps"] if "land" in step]

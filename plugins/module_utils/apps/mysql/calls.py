@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
 
-from ...errors import ApplicationDown, BackstayError, CommandFailed, IntegrityError, Refused
+from ...errors import CommandFailed, IntegrityError, Refused
 from ...files import write_atomic
 from ...process import kill_group, last_line, run, spawn
-from .client import connection_argv, object_counts, query
+from .client import await_server, connection_argv, object_counts
+from .logs import logs_argv, rotate
 from .physical import prepare
+from .replay import replay
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -38,12 +39,14 @@ def check(job: Job, arguments: Dict[str, Any]) -> None:
     bad = check_problems(done.stdout)
     if bad:
         raise IntegrityError(f"{len(bad)} tables fail their check: " + "; ".join(bad[:5]))
-    facts = planned(job.specification)["receipts"][-1]["facts"]
-    counts = object_counts(options)
+    job.seen["checks"].append({"name": "mariadb-check", "status": "ok", "detail": arguments.get("thoroughness", "quick")})
+    newest = planned(job.specification)["receipts"][-1]
+    if newest["kind"] == "log":
+        return  # what was made and dropped since the data was counted is in the logs
+    facts, counts = newest["facts"], object_counts(options)
     missing, more = count_differences(facts["counts_before"], facts["counts_after"], counts)
     if missing:
         raise IntegrityError("the restored server lacks what the one backed up had: " + "; ".join(missing))
-    job.seen["checks"].append({"name": "mariadb-check", "status": "ok", "detail": arguments.get("thoroughness", "quick")})
     listed = "; ".join(more) or ", ".join(f"{counts[name]} {name}" for name in sorted(counts))
     # More than counted: made and removed again while the capture ran.
     job.seen["checks"].append({"name": "object counts", "status": "warning" if more else "ok", "detail": listed})
@@ -84,18 +87,8 @@ def count_differences(before: Dict[str, int], after: Dict[str, int], found: Dict
     return missing, more
 
 
-def await_server(options: Dict[str, Any], timeout: float, process: Optional[subprocess.Popen[bytes]] = None) -> None:
-    """Wait until the server answers. Raise ApplicationDown when it does not within ``timeout`` s, or ``process`` ended."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            query(options, "SELECT 1")
-            return
-        except BackstayError as error:
-            hopeless = "Access denied" in error.message or (process is not None and process.poll() is not None)
-            if hopeless or time.monotonic() > deadline:
-                raise ApplicationDown(f"the restored server does not answer: {error.message}") from error
-            time.sleep(0.2)
+_LAYOUT_SETTINGS = ("innodb_data_file_path", "innodb_page_size", "innodb_undo_tablespaces")
+_OF_A_LANDING = {"data", "logs", "incrementals"}
 
 
 def start_side(job: Job, arguments: Dict[str, Any]) -> None:
@@ -104,10 +97,11 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
     ``arguments``: directory (holds ``data``), user, detached (true: stays up after the job, as a transient unit).
     """
     directory, user = Path(arguments["directory"]), arguments.get("user", "mysql")
-    if [path.name for path in directory.iterdir()] != ["data"]:
+    own = {"directory": str(directory)} in job.folder.made()  # a replay had its server here before
+    if not own and {path.name for path in directory.iterdir()} - _OF_A_LANDING:
         raise Refused(f"{directory} holds other things than the restored data", "restore to a directory of its own")
     job.folder.note_made("directory", str(directory))  # nothing of anybody else's is in it: it may go as a whole
-    write_atomic(directory / "my.cnf", side_configuration(directory, user).encode())
+    write_atomic(directory / "my.cnf", side_configuration(directory, user, copy_settings(directory / "data")).encode())
     shutil.chown(str(directory / "my.cnf"), user, user)
     shutil.chown(str(directory), user, user)
     argv = ["mariadbd", f"--defaults-file={directory}/my.cnf"]
@@ -140,9 +134,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def side_configuration(directory: Path, user: str) -> str:
-    """Return the whole configuration of a side instance."""
+def copy_settings(data: Path) -> Dict[str, str]:
+    """Return the settings of the copied server without which its files cannot be read, as the backup tool noted them."""
+    note = data / "backup-my.cnf"
+    lines = note.read_text(encoding="utf-8", errors="replace").splitlines() if note.exists() else []
+    found = dict(line.split("=", 1) for line in lines if "=" in line)
+    return {name: found[name] for name in _LAYOUT_SETTINGS if found.get(name)}
+
+
+def side_configuration(directory: Path, user: str, settings: Dict[str, str]) -> str:
+    """Return the whole configuration of a side instance; ``settings`` describe the layout of its files."""
     lines = {
+        **settings,
         "datadir": f"{directory}/data",
         "socket": f"{directory}/server.sock",
         "pid-file": f"{directory}/server.pid",
@@ -150,6 +153,7 @@ def side_configuration(directory: Path, user: str) -> str:
         "user": user,
         "event-scheduler": "OFF",
         "innodb-buffer-pool-size": "256M",
+        "max-allowed-packet": "1G",  # a replayed transaction may be as large as any that was committed
     }
     # Quoted: a bare value ends at a hash sign, and directories may have one.
     body = "".join(f"{name} = {_quoted(value)}\n" for name, value in lines.items())
@@ -161,9 +165,12 @@ def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-CALLS: Dict[str, Callable[[Job, Dict[str, Any]], None]] = {
+CALLS: Dict[str, Callable[[Job, Dict[str, Any]], Any]] = {
     "check": check,
+    "logs_argv": logs_argv,
     "prepare": prepare,
+    "replay": replay,
+    "rotate": rotate,
     "start_side": start_side,
     "stop_side": stop_side,
 }

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+import subprocess
+import time
+from typing import Any, Dict, List, Optional
 
-from ...errors import CommandFailed
+from ...errors import ApplicationDown, BackstayError, CommandFailed
 from ...process import last_line, run
 
 Options = Dict[str, Any]
@@ -53,3 +55,17 @@ def variables(options: Options, names: List[str]) -> Dict[str, str]:
 def object_counts(options: Options) -> Dict[str, int]:
     """Return how many schemas, tables, views, routines, triggers and events the server has beside its own."""
     return {name: int(count) for name, count in query(options, OBJECT_COUNTS)}
+
+
+def await_server(options: Dict[str, Any], timeout: float, process: Optional[subprocess.Popen[bytes]] = None) -> None:
+    """Wait until the server answers. Raise ApplicationDown when it does not within ``timeout`` s, or ``process`` ended."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            query(options, "SELECT 1")
+            return
+        except BackstayError as error:
+            hopeless = "Access denied" in error.message or (process is not None and process.poll() is not None)
+            if hopeless or time.monotonic() > deadline:
+                raise ApplicationDown(f"the restored server does not answer: {error.message}") from error
+            time.sleep(0.2)

@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from ...errors import BackstayError
 from ...files import free_bytes, human, tree_bytes
 from ...process import run
 from ...yard import yard
 from .client import Options, object_counts, query, variables
+from .history import link, number_of, read_server
 
 Check = Dict[str, str]
 
@@ -39,6 +40,8 @@ _VARIABLES = [
     "innodb_undo_directory",
     "aria_log_dir_path",
     "gtid_binlog_pos",
+    "encrypt_binlog",
+    "binlog_storage_engine",
     "socket",
 ]
 _PLACES = ("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "aria_log_dir_path")
@@ -88,9 +91,12 @@ def inspect_server(options: Options, tool: str) -> Tuple[List[Check], Dict[str, 
     checks = [version_check(version, tool), places_check(values)]
     if checks[0]["status"] == "failed":
         return checks, {}
-    checks += [privileges_check(options), binary_log_check(values)]
+    checks += [privileges_check(options), binary_log_check(values, options.get("kind", "full"))]
     if any(item["status"] == "failed" for item in checks):
         return checks, {}
+    kind_check, chosen = choose_kind(options, values)
+    if kind_check:
+        checks.append(kind_check)
     datadir = os.path.realpath(values["datadir"])  # one spelling: the lock of a restore must be the lock of a backup
     facts = {
         "product": "mariadb",
@@ -98,11 +104,42 @@ def inspect_server(options: Options, tool: str) -> Tuple[List[Check], Dict[str, 
         "datadir": datadir,
         "socket": options.get("socket") or values["socket"],
         "data_bytes": _data_bytes(Path(datadir)),
+        "log_bytes": chosen.pop("log_bytes", 0),
         "counts": object_counts(options),
         "server_id": values["server_id"],
         "binary_log": values["log_bin"] == "ON",
+        **chosen,
     }
     return checks, facts
+
+
+def choose_kind(options: Options, values: Dict[str, str]) -> Tuple[Optional[Check], Dict[str, Any]]:
+    """Return the kind of backup that is possible and, for an incremental one, its parent; with why it is another one.
+
+    A log or incremental backup continues the newest set. Where the server's history does not, it would be worth nothing: then
+    a full one is due, at once, and says why.
+    """
+    wanted, newest = options.get("kind", "full"), options.get("newest")
+    if wanted == "full":
+        return None, {"kind": "full"}
+    server = None
+    if values["log_bin"] == "ON":
+        server = read_server(options)
+        found, because = link(newest if wanted == "log" else {**(newest or {}), "log": None}, server)
+    else:
+        found, because = None, "the binary log is off, so nothing proves that the server is the one of the parent"
+    if found is None:
+        detail = f"{wanted} was asked for, a full backup is made: {because}"
+        if not options.get("full_when_broken", True):
+            return _check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
+        return _check("chain", "warning", detail), {"kind": "full", "because": detail}
+    facts: Dict[str, Any] = {"kind": wanted}
+    if wanted == "log" and server:
+        facts["log_bytes"] = sum(size for name, size in server.files if number_of(name) >= number_of(found.first_file))
+    if wanted == "incremental":
+        parent = (newest or {})["data"]
+        facts.update(parent=parent["set"], parent_lsn=parent["position"]["not_after"]["lsn"])
+    return _check("chain", "ok", f"continues set {found.parent}"), facts
 
 
 def _data_bytes(datadir: Path) -> int:
@@ -165,8 +202,15 @@ def privileges_check(options: Options) -> Check:
     return _check("privileges", "ok", "complete")
 
 
-def binary_log_check(values: Dict[str, str]) -> Check:
+def binary_log_check(values: Dict[str, str], kind: str = "full") -> Check:
     """Return the check of the binary log: without it a set has no exact position and there is no point in time."""
+    if kind == "log" and values["log_bin"] != "ON":
+        return _check("binary log", "failed", "off: there is nothing to back up", "set log_bin and server_id")
+    if kind == "log" and values.get("encrypt_binlog") == "ON":
+        return _check("binary log", "failed", "encrypted: its files say nothing without their keys", "set encrypt_binlog=OFF")
+    if kind == "log" and values.get("binlog_storage_engine"):
+        detail = f"kept in {values['binlog_storage_engine']}, not in files of its own"
+        return _check("binary log", "failed", detail, "unset binlog_storage_engine")
     if values["log_bin"] != "ON":
         return _check("binary log", "warning", "off: sets have no exact position", "set log_bin and server_id")
     if values["sync_binlog"] != "1" or values["innodb_flush_log_at_trx_commit"] != "1":

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from ...errors import CaptureFailed, CommandFailed
 from ...process import last_line, run, spell_status
+from ...receipt import carried_chain
 from .client import object_counts
+from .logs import newest_of, next_stream, seal_logs
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -22,8 +24,8 @@ _POSITION = re.compile(
 
 
 def consumes(kind: str) -> bool:
-    """Return whether a capture of ``kind`` takes something from the server: copying never does here."""
-    return False
+    """Return whether a capture of ``kind`` is all that is left once the server has purged: closed logs do not stay."""
+    return kind == "log"
 
 
 def read_note(directory: Path, name: str) -> Dict[str, str]:
@@ -47,32 +49,78 @@ def position(checkpoints: Dict[str, str], info: Dict[str, str], server_id: str) 
     return {"not_before": place, "not_after": place, "exact": bool(match)}
 
 
+_TYPES = {"full": "full-backuped", "incremental": "incremental"}
+
+
 def seal(job: Job) -> Dict[str, Any]:
-    """Return position, checks, tools and facts of the full backup that was just captured."""
-    facts = job.specification["facts"]
+    """Return what the receipt says of the set that was just captured."""
+    return seal_logs(job) if job.specification["kind"] == "log" else _seal_data(job)
+
+
+def _seal_data(job: Job) -> Dict[str, Any]:
+    facts, kind = job.specification["facts"], job.specification["kind"]
     notes = job.work / "notes"
     checkpoints, info = read_note(notes, "checkpoints"), read_note(notes, "info")
-    if checkpoints.get("backup_type") != "full-backuped":
-        raise CaptureFailed(f"mariadb-backup says the backup is '{checkpoints.get('backup_type')}', not full")
+    if checkpoints.get("backup_type") != _TYPES[kind]:
+        raise CaptureFailed(f"mariadb-backup says the backup is '{checkpoints.get('backup_type')}', not {_TYPES[kind]}")
     options = {"socket": facts["socket"], "defaults_extra_file": facts.get("defaults_extra_file")}
     after = object_counts(options)
     kept = {name: facts[name] for name in ("product", "version", "datadir", "server_id")}
-    return {
-        "position": position(checkpoints, info, facts["server_id"]),
+    place = position(checkpoints, info, facts["server_id"])
+    sealed: Dict[str, Any] = {
+        "position": place,
         "checks": [{"name": "completed OK!", "status": "ok", "detail": f"uuid {info.get('uuid', '?')}"}],
         "tools": {"mariadb-backup": info.get("tool_version", facts["tool_version"]), "server": facts["version"]},
         "facts": dict(kept, counts_before=facts["counts"], counts_after=after, uuid=info.get("uuid", "")),
     }
+    if facts.get("because"):
+        sealed["checks"].append({"name": "full instead", "status": "warning", "detail": facts["because"]})
+    if place["exact"]:
+        sealed["stream"] = next_stream(job, place["not_after"])
+    return dict(sealed, **_after_parent(job, sealed, checkpoints)) if kind == "incremental" else sealed
+
+
+def _after_parent(job: Job, sealed: Dict[str, Any], checkpoints: Dict[str, str]) -> Dict[str, Any]:
+    """Return parent, chain and position of an incremental set. Raise CaptureFailed unless it builds on the newest data set.
+
+    With no checkpoint in between several sets share their LSN, so the parent is told by its id, and its history by the
+    binary log: the LSN alone would also fit a server that was restored meanwhile.
+    """
+    parent = (newest_of(job) or {}).get("data")
+    if parent is None or parent["set"] != job.specification["facts"]["parent"]:
+        raise CaptureFailed("another data set was made since this incremental backup was planned", "run it again")
+    before = parent["position"]["not_after"]
+    if checkpoints["from_lsn"] != before["lsn"] or sealed.get("stream", {}).get("id") != parent["stream"]["id"]:
+        raise CaptureFailed(
+            f"the incremental backup begins at LSN {checkpoints['from_lsn']} of stream"
+            f" {sealed.get('stream', {}).get('id')}, its parent {parent['set']} ended at {before['lsn']} of"
+            f" {parent['stream']['id']}",
+            "the server was changed meanwhile; make a full backup",
+        )
+    place = dict(sealed["position"], not_before=before)
+    return {"parent": parent["set"], "chain": carried_chain(parent), "position": place}
 
 
 def prepare(job: Job, arguments: Dict[str, Any]) -> None:
-    """Make a landed copy consistent: roll its redo forward and back.
+    """Make a landed copy consistent: apply every incremental set to it in order, roll its redo forward and back.
 
     ``arguments``: directory, account (the tool obeys files in the copy, so it never runs as root), memory (bytes, optional),
-    timeout (s, default twelve hours).
+    incrementals (folder that holds each landed incremental set by its id, optional), timeout (s, default twelve hours).
     """
+    from ...worker.land import planned
+
     directory = Path(arguments["directory"])
-    argv = ["mariadb-backup", "--prepare", f"--target-dir={directory}"]
+    _prepare(directory, arguments, [])
+    for receipt in [item for item in planned(job.specification)["receipts"] if item["kind"] == "incremental"]:
+        # Told by the id of the set, never by its LSN: the tool accepts another one with the same (measured).
+        _prepare(directory, arguments, [f"--incremental-dir={arguments['incrementals']}/{receipt['set']}"])
+        reached, promised = read_note(directory, "checkpoints").get("to_lsn"), receipt["position"]["not_after"]["lsn"]
+        if reached != promised:
+            raise CommandFailed(f"after set {receipt['set']} the copy is at LSN {reached} instead of {promised}")
+
+
+def _prepare(directory: Path, arguments: Dict[str, Any], more: List[str]) -> None:
+    argv = ["mariadb-backup", "--prepare", f"--target-dir={directory}", *more]
     if arguments.get("memory"):
         argv.append(f"--use-memory={int(arguments['memory'])}")
     done = run(argv, float(arguments.get("timeout", 43200)), account=arguments["account"])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import errors, process
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import calls, client, inspection, physical
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import land
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -238,7 +239,14 @@ def job_with(tmp_path: Path, checkpoints: str = CHECKPOINTS) -> Any:
     (notes / "mariadb_backup_info").write_text(INFO)
     facts = {"product": "mariadb", "version": "11.8.3-MariaDB", "datadir": "/d", "server_id": "7", "socket": "/s"}
     facts.update(counts={"tables": 2}, tool_version="11.8.3")  # type: ignore[arg-type]
-    return SimpleNamespace(work=tmp_path, specification={"facts": facts})
+    return SimpleNamespace(work=tmp_path, specification={"facts": facts, "kind": "full", "set": "s"})
+
+
+@pytest.fixture(autouse=True)
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose history is told elsewhere (test_mysql_logs), and a plan of one full set."""
+    monkeypatch.setattr(physical, "next_stream", lambda _job, place: {"id": "s", "first": "1", "last": "1"})
+    monkeypatch.setattr(land, "planned", lambda _specification: {"receipts": [{"kind": "full", "set": "s"}]})
 
 
 def test_a_full_backup_is_sealed_with_its_position_and_counts(programs: Path, tmp_path: Path) -> None:
@@ -271,17 +279,17 @@ def test_a_copy_is_prepared_only_when_the_tool_proves_it(
     (tmp_path / "xtrabackup_checkpoints").write_text("backup_type = log-applied\n")
     arguments = {"directory": str(tmp_path), "account": "root", "memory": 1 << 20}
     if sentence is None:
-        physical.prepare(SimpleNamespace(), arguments)  # type: ignore[arg-type]
+        physical.prepare(SimpleNamespace(specification={}), arguments)  # type: ignore[arg-type]
     else:
         with pytest.raises(errors.CommandFailed, match=sentence):
-            physical.prepare(SimpleNamespace(), arguments)  # type: ignore[arg-type]
+            physical.prepare(SimpleNamespace(specification={}), arguments)  # type: ignore[arg-type]
 
 
 def test_a_copy_that_is_still_raw_is_not_taken_for_prepared(programs: Path, tmp_path: Path) -> None:
     program(programs, "mariadb-backup", "echo 'completed OK!' >&2")
     (tmp_path / "xtrabackup_checkpoints").write_text(CHECKPOINTS)
     with pytest.raises(errors.CommandFailed, match="instead of 'log-applied'"):
-        physical.prepare(SimpleNamespace(), {"directory": str(tmp_path), "account": "root"})  # type: ignore[arg-type]
+        physical.prepare(SimpleNamespace(specification={}), {"directory": str(tmp_path), "account": "root"})  # type: ignore[arg-type]
 
 
 # Checks after a restore
@@ -320,28 +328,28 @@ def test_a_kind_that_is_gone_altogether_is_missing() -> None:
 def test_a_server_that_never_answers_is_down(programs: Path) -> None:
     program(programs, "mariadb", 'echo "ERROR 2002 (HY000): Can\'t connect" >&2; exit 1')
     with pytest.raises(errors.ApplicationDown, match="does not answer: ERROR 2002"):
-        calls.await_server({}, 0.1)
+        client.await_server({}, 0.1)
 
 
 def test_a_server_that_answers_late_is_up(programs: Path, tmp_path: Path) -> None:
     program(programs, "mariadb", f"[ -e {tmp_path}/up ] || {{ touch {tmp_path}/up; exit 1; }}; echo 1")
-    calls.await_server({}, 20)
+    client.await_server({}, 20)
 
 
 def test_waiting_for_a_server_that_died_or_refuses_is_not_worth_it(programs: Path) -> None:
     program(programs, "mariadb", 'echo "ERROR 1045 (28000): Access denied" >&2; exit 1')
     with pytest.raises(errors.ApplicationDown, match="Access denied"):
-        calls.await_server({}, 40)
+        client.await_server({}, 40)
     program(programs, "mariadb", 'echo "ERROR 2002 (HY000): Can\'t connect" >&2; exit 1')
     dead = process.spawn(["true"])
     dead.wait()
     with pytest.raises(errors.ApplicationDown):
-        calls.await_server({}, 40, dead)
+        client.await_server({}, 40, dead)
 
 
 @pytest.mark.parametrize("directory", ["/srv/side", "/srv/a#b", '/srv/with "quotes"'])
 def test_a_side_server_touches_nothing_of_the_hosts_own(directory: str) -> None:
-    text = calls.side_configuration(Path(directory), "mysql")
+    text = calls.side_configuration(Path(directory), "mysql", {"innodb_page_size": "8192"})
     parser = configparser.ConfigParser(allow_no_value=True, interpolation=None, comment_prefixes=(";",))
     parser.read_string(text)
     options = dict(parser["mariadbd"])
@@ -352,3 +360,12 @@ def test_a_side_server_touches_nothing_of_the_hosts_own(directory: str) -> None:
     for name in ("skip-networking", "skip-log-bin", "skip-slave-start"):
         assert options[name] is None
     assert options["event-scheduler"] == '"OFF"'
+    assert options["innodb_page_size"] == '"8192"'
+
+
+def test_only_what_describes_the_files_is_taken_from_the_copied_settings(tmp_path: Path) -> None:
+    (tmp_path / "backup-my.cnf").write_text(
+        "[mariadbd]\ninnodb_page_size=8192\nplugin_load=evil.so\ninnodb_undo_tablespaces=\n"
+    )
+    assert calls.copy_settings(tmp_path) == {"innodb_page_size": "8192"}
+    assert calls.copy_settings(tmp_path / "none") == {}

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read MariaDB binary log files: checksums, transactions, GTIDs, times. Pure: a file in, facts out.
+
+The vendor's tool notices a damaged event only when told to and stops at whole seconds in the time zone of its process, so the
+positions at which a replay begins and ends are found here, and the tool is then given positions only. Format: MariaDB
+knowledge base, "Binary log event" pages (event header, FORMAT_DESCRIPTION, GTID 162, GTID_LIST 163).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from ...errors import BadInput, IntegrityError
+
+MAGIC = b"\xfebin"
+FIRST_EVENT = len(MAGIC)
+_HEADER = struct.Struct("<IBIIIH")  # timestamp, type, server id, size, end position, flags
+_ROTATE, _STOP, _FORMAT, _ENCRYPTION, _GTID, _GTID_LIST = 4, 3, 15, 164, 162, 163
+_IN_USE = 0x1  # a file that was open when its server died keeps this flag; its checksum is made without it
+_CHECKSUM_CRC32 = 1
+_CHECKSUM_BYTES = 4
+
+# Where a domain stands: {domain: (server id, sequence number)}.
+State = Dict[int, Tuple[int, int]]
+
+
+class Event(NamedTuple):
+    """One event. ``begin`` and ``end`` are positions in the file, ``at`` is in seconds since 1970 (UTC)."""
+
+    kind: int
+    begin: int
+    end: int
+    at: int
+    server: int
+    flags: int
+    body: bytes
+
+
+class Group(NamedTuple):
+    """One transaction or statement, as it is replayed whole: from its GTID event to the next group."""
+
+    begin: int
+    at: int
+    gtid: Tuple[int, int, int]  # domain, server id, sequence number
+
+
+def events(path: Path, digest: Optional[Any] = None, limit: Optional[int] = None) -> Iterator[Event]:
+    """Yield every event of ``path`` that begins before ``limit``, its checksum verified; ``digest`` gets every byte read.
+
+    Raise IntegrityError naming file and position for damage, BadInput for what is no readable binary log.
+    """
+    with path.open("rb") as stream:
+        magic = stream.read(len(MAGIC))
+        if magic != MAGIC:
+            raise BadInput(f"{path.name} is not a binary log that can be read (it begins with {magic.hex() or 'nothing'})")
+        if digest:
+            digest.update(magic)
+        position, checksum = FIRST_EVENT, False
+        while limit is None or position < limit:
+            header = stream.read(_HEADER.size)
+            if not header:
+                return
+            event = _event(path, position, header, stream.read)
+            if position == FIRST_EVENT:
+                _require_format(path, header, event)
+                checksum = _uses_checksums(event)
+            if checksum and zlib.crc32(_checked(header, event)) != int.from_bytes(event.body[-_CHECKSUM_BYTES:], "little"):
+                raise IntegrityError(f"binary log {path.name} is damaged at position {position}: wrong checksum")
+            if digest:
+                digest.update(header + event.body)
+            yield event._replace(body=event.body[:-_CHECKSUM_BYTES]) if checksum else event
+            position = event.end
+
+
+def _event(path: Path, position: int, header: bytes, read: Callable[[int], bytes]) -> Event:
+    """Return the event whose ``header`` was read at ``position``, with its body still holding the checksum."""
+    damaged = f"binary log {path.name} is damaged at position {position}"
+    if len(header) < _HEADER.size:
+        raise IntegrityError(f"{damaged}: it ends within an event")
+    at, kind, server, size, _end, flags = _HEADER.unpack(header)
+    if size < _HEADER.size:
+        raise IntegrityError(f"{damaged}: an event of {size} bytes")
+    body = read(size - _HEADER.size)
+    if len(body) < size - _HEADER.size:
+        raise IntegrityError(f"{damaged}: it ends within an event")
+    return Event(kind, position, position + size, at, server, flags, body)
+
+
+def _require_format(path: Path, header: bytes, event: Event) -> None:
+    """Raise IntegrityError unless a file begins with a whole format event, which has a checksum whatever the others have."""
+    stored = event.body[-_CHECKSUM_BYTES:]
+    if event.kind != _FORMAT or zlib.crc32(_checked(header, event)) != int.from_bytes(stored, "little"):
+        raise IntegrityError(f"binary log {path.name} is damaged at position {event.begin}: no valid format event")
+
+
+def _uses_checksums(event: Event) -> bool:
+    """Return whether the events of the file have checksums; the format event tells, right before its own."""
+    return event.body[-_CHECKSUM_BYTES - 1] == _CHECKSUM_CRC32
+
+
+def _checked(header: bytes, event: Event) -> bytes:
+    """Return the bytes that the checksum of an event was made of."""
+    if event.kind == _FORMAT and event.flags & _IN_USE:
+        header = header[:-2] + struct.pack("<H", event.flags & ~_IN_USE)
+    return header + event.body[:-_CHECKSUM_BYTES]
+
+
+def gtid_of(event: Event) -> Tuple[int, int, int]:
+    """Return domain, server id and sequence number of a GTID event."""
+    sequence, domain = struct.unpack_from("<QI", event.body)
+    return domain, event.server, sequence
+
+
+def state_of(event: Event) -> State:
+    """Return the state that a GTID list event names: where every domain stood when the file began."""
+    (count,) = struct.unpack_from("<I", event.body)
+    state: State = {}
+    for index in range(count & 0x0FFFFFFF):
+        domain, server, sequence = struct.unpack_from("<IIQ", event.body, 4 + 16 * index)
+        state[domain] = (server, sequence)  # of several servers in a domain the last one listed is the newest
+    return state
+
+
+def spell_state(state: State) -> str:
+    """Return ``state`` as the server spells it: ``0-7-26,1-8-3``, by domain."""
+    return ",".join(f"{domain}-{server}-{sequence}" for domain, (server, sequence) in sorted(state.items()))
+
+
+def parse_state(text: str) -> State:
+    """Return the state in ``text``. Raise BadInput when it is no list of GTIDs."""
+    state: State = {}
+    for part in filter(None, (word.strip() for word in text.split(","))):
+        numbers = part.split("-")
+        if len(numbers) != 3 or not all(number.isdigit() for number in numbers):
+            raise BadInput(f"'{part}' is not a GTID of MariaDB", "it looks like 0-7-26: domain, server id, sequence number")
+        state[int(numbers[0])] = (int(numbers[1]), int(numbers[2]))
+    return state
+
+
+def passed(state: State, gtid: Tuple[int, int, int]) -> bool:
+    """Return whether ``state`` lies at or after ``gtid`` in its domain."""
+    return gtid[0] in state and state[gtid[0]][1] >= gtid[2]
+
+
+class Walk:
+    """One pass over a file: the state of the GTIDs as it goes, and its groups."""
+
+    def __init__(self, path: Path, limit: Optional[int] = None) -> None:
+        self.path = path
+        self._limit = limit
+        self.begin_state: Optional[State] = None
+        self.state: State = {}
+        self.digest = hashlib.sha256()
+        self.end = FIRST_EVENT  # where the last group ends
+        self.size = FIRST_EVENT
+        self.created_at = 0
+        self.server = 0
+        self.in_use = False
+
+    def groups(self) -> Iterator[Group]:
+        """Yield every group in the file; the attributes hold what was met so far."""
+        for event in events(self.path, self.digest, self._limit):
+            self.size = event.end
+            if event.kind == _FORMAT:
+                self.created_at, self.server, self.in_use = event.at, event.server, bool(event.flags & _IN_USE)
+            elif event.kind == _ENCRYPTION:
+                raise BadInput(
+                    f"binary log {self.path.name} is encrypted", "log backups need encrypt_binlog=OFF; use full backups"
+                )
+            elif event.kind == _GTID_LIST:
+                self.begin_state = state_of(event)
+                self.state = dict(self.begin_state)
+            elif event.kind == _GTID:
+                gtid = gtid_of(event)
+                yield Group(event.begin, event.at, gtid)
+                self.state[gtid[0]] = gtid[1:]
+            if event.kind not in (_ROTATE, _STOP):
+                self.end = event.end
+
+
+def scan(path: Path) -> Dict[str, Any]:
+    """Return the facts of a closed file: size, hash, server, GTIDs at its beginning and end, number and times of its groups.
+
+    ``begin`` and ``end`` are GTID lists, ``first_at`` and ``last_at`` seconds since 1970 (0 without a group),
+    ``backwards`` whether the server's clock went back meanwhile. Raise IntegrityError for a damaged file.
+    """
+    walk = Walk(path)
+    count, first, last, newest, backwards = 0, 0, 0, 0, False
+    for group in walk.groups():
+        count, first, last = count + 1, first or group.at, group.at
+        backwards, newest = backwards or group.at < newest, max(newest, group.at)
+    if walk.begin_state is None:
+        raise BadInput(f"binary log {path.name} has no list of GTIDs", "it was not written by MariaDB 10.0.2 or later")
+    return {
+        "name": path.name,
+        "size": walk.size,
+        "sha256": walk.digest.hexdigest(),
+        "server_id": walk.server,
+        "created_at": walk.created_at,
+        "begin": spell_state(walk.begin_state),
+        "end": spell_state(walk.state),
+        "groups": count,
+        "first_at": first,
+        "last_at": last,
+        "backwards": backwards,
+        "in_use": walk.in_use,
+    }
+
+
+def state_at(path: Path, position: int) -> Optional[str]:
+    """Return the GTID list at ``position`` of a file that may still be written to, None when no event ends there."""
+    walk = Walk(path, position)  # what lies behind may be half written
+    for _group in walk.groups():
+        pass
+    return spell_state(walk.state) if walk.size == position and walk.begin_state is not None else None
+
+
+def beginning_state(path: Path) -> Optional[str]:
+    """Return the GTID list with which a file begins, None when it has none; what follows is not read."""
+    for event in events(path):
+        if event.kind == _GTID_LIST:
+            return spell_state(state_of(event))
+        if event.kind == _GTID:
+            break
+    return None
+
+
+def is_boundary(path: Path, position: int) -> bool:
+    """Return whether a transaction ends (or the first begins) at ``position`` of a closed file."""
+    walk = Walk(path)
+    return any(group.begin == position for group in walk.groups()) or walk.end == position
+
+
+class Stop(NamedTuple):
+    """Where a replay ends: before ``position`` of ``file``; ``state`` is what has then been replayed."""
+
+    file: str
+    position: int
+    state: str
+    last_at: int
+
+
+def stop_before_second(paths: List[Path], start: int, second: int) -> Stop:
+    """Return where the replay of ``paths`` from ``start`` (in the first) ends so that nothing of ``second`` or later is in it.
+
+    Times in the log are whole seconds, so what was committed within the second of a moment may lie on either side of it.
+    Raise BadInput when the server's clock went back across it: then a second names no place in the log.
+    """
+    found: Optional[Stop] = None
+    last = Stop(paths[0].name, start, "", 0)
+    for index, path in enumerate(paths):
+        walk = Walk(path)
+        last_at = last.last_at
+        for group in walk.groups():
+            if index == 0 and group.begin < start:
+                continue
+            if found is None and group.at >= second:
+                found = Stop(path.name, group.begin, spell_state(walk.state), last_at)
+            elif found is not None and group.at < second:
+                raise BadInput(
+                    f"the clock of the server went back: {spell_gtid(group.gtid)} is older than what lies before it in the log",
+                    f"restore by position instead, such as -e backstay_position=gtid:{found.state.split(',')[0]}",
+                )
+            last_at = group.at
+        last = Stop(path.name, walk.end, spell_state(walk.state), last_at)
+    return found or last
+
+
+def stop_of(paths: List[Path]) -> Stop:
+    """Return the end of the last of ``paths`` as a stop."""
+    walk, last_at = Walk(paths[-1]), 0
+    for group in walk.groups():
+        last_at = group.at
+    return Stop(paths[-1].name, walk.end, spell_state(walk.state), last_at)
+
+
+def stop_after_gtid(paths: List[Path], start: int, gtid: Tuple[int, int, int]) -> Stop:
+    """Return where the replay ends with ``gtid`` as its last transaction. Raise BadInput when the files do not hold it."""
+    for index, path in enumerate(paths):
+        walk, last_at, found = Walk(path), 0, False
+        for group in walk.groups():
+            if found:
+                return Stop(path.name, group.begin, spell_state(walk.state), last_at)
+            if group.gtid == gtid and not (index == 0 and group.begin < start):
+                found = True
+            last_at = group.at
+        if found:
+            return Stop(path.name, walk.end, spell_state(walk.state), last_at)
+    raise BadInput(f"the logs do not hold transaction {spell_gtid(gtid)} after the data", "look at the position again")
+
+
+def stop_at_position(paths: List[Path], name: str, position: int) -> Stop:
+    """Return the stop at ``position`` of file ``name``. Raise BadInput unless a transaction ends there."""
+    for path in paths:
+        if path.name == name:
+            state = state_at(path, position) if is_boundary(path, position) else None
+            if state is None:
+                raise BadInput(f"no transaction ends at position {position} of {name}", "take a position of a GTID event")
+            return Stop(name, position, state, 0)
+    raise BadInput(f"the logs that were backed up do not hold {name}", "look at the position again")
+
+
+def spell_gtid(gtid: Tuple[int, int, int]) -> str:
+    """Return ``gtid`` as the server spells it."""
+    return "-".join(map(str, gtid))

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Replay landed binary logs into a server on a restored copy, up to a moment or a position.
+
+The server is one of its own: socket only, no events, no replication, no log of its own (``calls.start_side``). Files and
+positions are proved first; the vendor's tool is given positions, never times, because it reads times in the zone of its
+process, in whole seconds, and does not fail when it never reaches them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+from ...errors import BadInput, CommandFailed, IntegrityError
+from ...moment import format_moment, parse_moment
+from ...process import last_line, spawn, spell_status
+from .binlog import Stop, parse_state, state_at, stop_after_gtid, stop_at_position, stop_before_second, stop_of
+from .client import await_server, connection_argv
+from .history import following, number_of
+from .logs import parse_position
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+
+def replay(job: Job, arguments: Dict[str, Any]) -> None:
+    """Replay the landed log sets of the plan; ``arguments``: logs (folder of a folder for each set), socket,
+    defaults_extra_file, account.
+
+    Raise IntegrityError when the logs do not continue the data, BadInput when the goal is no place in them.
+    """
+    from ...worker.land import planned
+
+    await_server(arguments, 300, job.seen.get("side"))
+    plan = planned(job.specification)
+    data = [item for item in plan["receipts"] if item["kind"] != "log"][-1]["position"]["not_after"]
+    paths = files_in_order([Path(arguments["logs"]) / item["set"] for item in plan["receipts"] if item["kind"] == "log"])
+    paths = from_position(paths, data)
+    stop = find_stop(paths, int(data["position"]), plan["stop_at"], plan["position"])
+    used = [path for path in paths if number_of(path.name) <= number_of(stop.file)]
+    job.begin_step(f"replay {len(used)} binary logs up to {stop.file}:{stop.position}", sum(p.stat().st_size for p in used))
+    if not (len(used) == 1 and stop.position == int(data["position"])):
+        _pipe(job, replay_argv(used, int(data["position"]), stop), arguments)
+    last = format_moment(datetime.fromtimestamp(stop.last_at, timezone.utc)) if stop.last_at else ""
+    job.seen["facts"]["reached"] = {"file": stop.file, "position": stop.position, "gtid": stop.state, "last_commit": last}
+    until = f", newest transaction of {last}" if last else ""
+    detail = f"{len(used)} binary logs up to {stop.file}:{stop.position} (GTID {stop.state or 'none'}{until})"
+    job.seen["checks"].append({"name": "replay", "status": "ok", "detail": detail})
+
+
+def files_in_order(folders: List[Path]) -> List[Path]:
+    """Return the files in ``folders`` by number, each number once. Raise IntegrityError when one is missing in between."""
+    found: Dict[int, Path] = {}
+    for folder in folders:
+        for path in folder.iterdir():
+            if number_of(path.name) < 0 or path.is_symlink() or not path.is_file():
+                raise IntegrityError(f"{path} is no binary log", "this set was not made by Backstay")
+            found.setdefault(number_of(path.name), path)
+    paths = [found[number] for number in sorted(found)]
+    for before, after in zip(paths, paths[1:]):
+        if following(before.name) != after.name:
+            raise IntegrityError(f"binary log {following(before.name)} is missing between the sets")
+    return paths
+
+
+def from_position(paths: List[Path], data: Dict[str, Any]) -> List[Path]:
+    """Return the files from the one in which the data ends on. Raise IntegrityError when it shows another history there."""
+    rest = [path for path in paths if number_of(path.name) >= number_of(data["file"])]
+    if not rest or rest[0].name != data["file"]:
+        raise IntegrityError(f"the logs do not begin at {data['file']}, where the data ends")
+    shown = state_at(rest[0], int(data["position"]))
+    if shown is None or parse_state(shown) != parse_state(data["gtid"]):
+        raise IntegrityError(
+            f"{data['file']} shows GTID {shown or '(none)'} at {data['position']}, the data ends at {data['gtid'] or '(none)'}",
+            "data and logs are of different histories",
+        )
+    return rest
+
+
+def find_stop(paths: List[Path], start: int, stop_at: Optional[str], position: Optional[str]) -> Stop:
+    """Return where to stop: before the second of the moment ``stop_at``, after ``position``, or at the end of the logs."""
+    if position:
+        kind, value = parse_position(position)
+        found = stop_after_gtid(paths, start, value) if kind == "gtid" else stop_at_position(paths, *value)
+        if (number_of(found.file), found.position) < (number_of(paths[0].name), start):
+            raise BadInput(f"{position} lies before the data that was restored", "restore an older set")
+        return found
+    if stop_at:
+        return stop_before_second(paths, start, int(parse_moment(stop_at).timestamp()))
+    return stop_of(paths)
+
+
+def replay_argv(paths: List[Path], start: int, stop: Stop) -> List[str]:
+    """Return the argv that turns logs into statements; the start belongs to the first file, the stop to the last."""
+    return [
+        "mariadb-binlog", "--no-defaults", "--verify-binlog-checksum",
+        f"--start-position={start}", f"--stop-position={stop.position}", "--", *(str(path) for path in paths),
+    ]  # fmt: skip
+
+
+def client_argv(arguments: Dict[str, Any]) -> List[str]:
+    """Return the argv of the client: statements only - no commands of its own, no local files, the first error ends it."""
+    more = ["--binary-mode", "--local-infile=0", "--max-allowed-packet=1G", "--abort-source-on-error", "--batch"]
+    return ["mariadb", *connection_argv(arguments), *more]
+
+
+def _pipe(job: Job, source_argv: List[str], arguments: Dict[str, Any]) -> None:
+    """Run the tool into the client; both have to succeed. The tool reads what came from elsewhere, so it runs as account."""
+    from ...worker.flow import pipe
+
+    source = spawn(source_argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, account=arguments.get("account"))
+    sink = spawn(client_argv(arguments), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _flow, said, complaint = pipe(job, source, sink)
+    if sink.returncode != 0:
+        raise CommandFailed(f"the replay {spell_status(sink.returncode)}: {last_line(complaint)}")
+    if source.returncode != 0 or "id not reach" in said:
+        raise CommandFailed(f"mariadb-binlog {spell_status(source.returncode)}: {last_line(said)}")
