@@ -23,7 +23,7 @@ SEED_MIB = 64
 BOLD, DIM, RED, GREEN, PLAIN = ("\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
 # What is worth reading of a playbook that goes well: progress, what the product says itself, what changed.
 _PROGRESS = re.compile(r"^\S+ mysql (backup|restore|verify): ")
-_SAID = re.compile(r'^\s+(?:"?msg"?: )?"?(\S+: set .*|\S+ gets mysql .*|\S+: \w+ of mysql .*|mysql  20.*)')
+_SAID = re.compile(r'^\s+(?:"?msg"?: )?"?(\S+: set .*|\S+ gets mysql .*|\S+: \w+ of mysql .*|mysql  (?:20|every moment).*)')
 _TASK = re.compile(r"^TASK \[(?:[\w.]+ : )?(.*?)\] \*+")
 _CHANGED = re.compile(r"^changed: \[(\S+?)[\] ]")
 
@@ -136,6 +136,17 @@ def back_up(demo: Demo) -> tuple[dict[str, Any], shop.Transaction]:
     return record, known
 
 
+def back_up_logs(demo: Demo) -> tuple[dict[str, Any], shop.Transaction]:
+    """Back up the logs twice while the application commits; return the last record and what was committed before it."""
+    for _number in range(2):
+        known = shop.start_writer(demo.fleet)
+        record = demo.play("backup", "--limit", shop.HOST, backstay_kind="log")
+        if record is None or record["status"] != "ok" or record["kind"] != "log":
+            raise NotProven(f"no log set was made: {record}")
+    demo.tell(f"every moment until {record['consistent_at']} can be restored now; last known transaction: {known.number}")
+    return record, known
+
+
 def lose(demo: Demo) -> shop.Transaction:
     """Stop the application, delete the data directory, show that the server has nothing; return what was committed last."""
     last = shop.stop_writer(demo.fleet)
@@ -158,9 +169,9 @@ def prove(demo: Demo, host: str, known: shop.Transaction) -> dict[str, Any]:
     return answer
 
 
-def restore(demo: Demo, host: str, set_id: str, known: shop.Transaction, **variables: Any) -> dict[str, Any]:
-    """Restore the shop's set to ``host`` and prove it."""
-    record = demo.play("restore", "--limit", host, backstay_confirm=host, backstay_set=set_id, **variables)
+def restore(demo: Demo, host: str, moment: str, known: shop.Transaction, **variables: Any) -> dict[str, Any]:
+    """Restore the shop to ``moment`` on ``host`` and prove it."""
+    record = demo.play("restore", "--limit", host, backstay_confirm=host, backstay_moment=moment, **variables)
     if record is None or record["status"] != "ok":
         raise NotProven(f"the restore left no good record: {record}")
     return prove(demo, host, known)
@@ -175,11 +186,11 @@ def resume(demo: Demo) -> None:
 def summary(demo: Demo, done: dict[str, Any], known: shop.Transaction, last: shop.Transaction, back: dict[str, Any]) -> None:
     """Say what was lost, what was proved and how long it took."""
     print(f"\n{BOLD}{GREEN}Proved.{PLAIN}")
-    demo.tell(f"set        {done['set']}, consistent at {done['consistent_at']}, {done['bytes'] / 1e6:.0f} MB")
-    demo.tell(f"kept       every transaction up to {back['last_ledger_id']}; known before the backup: {known.number}")
+    demo.tell(f"moment     {done['consistent_at']}, that of the last log set, {done['bytes'] / 1e6:.1f} MB")
+    demo.tell(f"kept       every transaction up to {back['last_ledger_id']}; known before the last log backup: {known.number}")
     lost = last.number - back["last_ledger_id"]
-    demo.tell(f"lost       {lost} transactions, committed after the moment of the set (a later set, or logs, would hold them)")
-    demo.tell(f"backup     {demo.times['backup']:.1f} s while the application ran")
+    demo.tell(f"lost       {lost} transactions, committed after that moment (the next log set would have held them)")
+    demo.tell(f"backup     full {demo.times['backup']:.1f} s, two logs {demo.times['logs']:.1f} s, while the application ran")
     demo.tell(f"restore    {demo.times['restore']:.1f} s in place, {demo.times['spare']:.1f} s to {SPARE}, proof included")
     demo.tell(f"all steps  {sum(demo.times.values()):.0f} s")
     print(
@@ -196,17 +207,20 @@ def run(demo: Demo) -> None:
     demo.step("lab", "Bring up the rehearsal fleet: real servers in containers", lambda: bring_up(demo))
     demo.step("offsite", "Set up the offsite server and give the database host its repository", lambda: demo.play("offsite"))
     demo.step("seed", f"Fill the shop with {SEED_MIB} MiB and let it commit", lambda: fill(demo))
-    done, known = demo.step("backup", "Back up while the shop commits", lambda: back_up(demo))
+    full, _before = demo.step("backup", "Back up while the shop commits", lambda: back_up(demo))
+    done, known = demo.step("logs", "Back up what was committed since, twice", lambda: back_up_logs(demo))
+    moment = done["consistent_at"]
     demo.step("sets", "List what is recoverable", lambda: demo.play("sets"))
     last = demo.step("loss", "Destroy the database", lambda: lose(demo))
-    back = demo.step("restore", "Restore in place", lambda: restore(demo, shop.HOST, done["set"], known))
+    headline = f"Restore in place, to {moment}: full set, then logs"
+    back = demo.step("restore", headline, lambda: restore(demo, shop.HOST, moment, known))
     demo.step("resume", "Let the shop go on", lambda: resume(demo))
     demo.step(
         "spare",
-        f"Restore to another host, {SPARE}, from the same set",
-        lambda: restore(demo, SPARE, done["set"], known, backstay_source=shop.HOST, backstay_keep_aside=False),
+        f"Restore to another host, {SPARE}, to the same moment",
+        lambda: restore(demo, SPARE, moment, known, backstay_source=shop.HOST, backstay_keep_aside=False),
     )
-    demo.step("verify", "Verify the set on a scratch copy", lambda: demo.play("verify", backstay_set=done["set"]))
+    demo.step("verify", "Verify the full set on a scratch copy", lambda: demo.play("verify", backstay_set=full["set"]))
     summary(demo, done, known, last, back)
 
 
