@@ -136,18 +136,23 @@ def waves(after: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 
 def overlaps(places: Sequence[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
-    """Yield ``(first, second, sentence)`` for every two of ``places`` ``(unit, machine, directory)`` that share data."""
+    """Yield ``(first, second, sentence)`` for every one of ``places`` ``(unit, machine, directory)`` that shares data with an
+    earlier one; the first such is named.
+    """
+    told = set()
     for (one, machine, path), (two, other_machine, other) in combinations(places, 2):
-        if machine != other_machine:
+        if machine != other_machine or two in told or not _inside(path, other):
             continue
-        if path == other:
-            yield one, two, f"'{one}' and '{two}' both write to {path} on one machine: give each a place of its own"
-        elif f"{other}/".startswith(f"{path.rstrip('/')}/") or f"{path}/".startswith(f"{other.rstrip('/')}/"):
-            yield (
-                one,
-                two,
-                f"{path} of '{one}' and {other} of '{two}' lie inside each other on one machine: give each a place of its own",
-            )
+        told.add(two)
+        both = f"'{one}' and '{two}' both write to {path}"
+        within = f"{path} of '{one}' and {other} of '{two}' lie inside each other"
+        yield one, two, f"{both if path == other else within} on one machine: give each a place of its own"
+
+
+def _inside(path: str, other: str) -> bool:
+    """Return whether one of two directories is, or holds, the other."""
+    one, two = f"{path.rstrip('/')}/", f"{other.rstrip('/')}/"
+    return one.startswith(two) or two.startswith(one)
 
 
 def _demand(mistakes: Sequence[str]) -> None:
@@ -180,7 +185,8 @@ def _entry_mistakes(entry: Entry, inventory: Inventory) -> Iterator[str]:
     known = inventory.groups.get("all", ())
     if ("source" in entry) == ("group" in entry):
         yield f"{where} needs either source (one host) or group (each of its hosts)"
-    elif "group" in entry and not inventory.groups.get(entry["group"]):
+        return
+    if "group" in entry and not inventory.groups.get(entry["group"]):
         yield f"{where}: the inventory has no hosts in a group '{entry['group']}'"
     for key in ("source", "target"):
         if key in entry and entry[key] not in known:
@@ -238,9 +244,13 @@ def _units(entry: Entry, moment: str, inventory: Inventory) -> Iterator[Unit]:
 
 
 def _same_target(units: list[Unit]) -> Iterator[str]:
-    for one, two in combinations([unit for unit in units if not unit["directory"]], 2):
-        if (one["target"], one["app"]) == (two["target"], two["app"]):
-            yield f"'{one['name']}' and '{two['name']}' both replace {one['app']} on {one['target']}: keep one of them"
+    replacing: dict[tuple[str, str], list[str]] = {}
+    for unit in units:
+        if not unit["directory"]:
+            replacing.setdefault((unit["app"], unit["target"]), []).append(f"'{unit['name']}'")
+    for (app, target), found in replacing.items():
+        if len(found) > 1:
+            yield f"{' and '.join(found)} replace the same target, {app} on {target}: keep one of them"
 
 
 def _same_directory(units: list[Unit], machine: Callable[[str], str]) -> Iterator[str]:
