@@ -33,7 +33,7 @@ _raw:
   contains:
     units:
       description:
-        - What is to be restored. Each has RV(ignore:name), C(entry), C(source), C(app), C(target), C(directory), C(moment), C(set),
+        - What is to be restored. Each has C(name), C(entry), C(source), C(app), C(target), C(directory), C(moment), C(set),
           C(after) (names of units), C(wave) and C(step).
       type: list
       elements: dict

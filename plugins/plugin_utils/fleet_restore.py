@@ -42,10 +42,9 @@ def unconfirmed(units: Sequence[Unit], hosts: Collection[str], done: str, confir
     return "" if replaced <= names(confirmed) else ",".join(sorted(replaced))
 
 
-def verdicts(
-    units: Sequence[Unit], plans: Mapping[str, Mapping[str, Any]], hosts: Collection[str], done: str = ""
-) -> Verdicts:
-    """Return for each unit whether it is ready, refused (and why), left out by --limit or done before.
+def verdicts(units: Sequence[Unit], plans: Mapping[str, Mapping[str, Any]], hosts: Collection[str], done: str = "") -> Verdicts:
+    """Return for each unit whether it is ready, refused (and why), left out by --limit, done before, or not to be begun
+    because it comes after one that is refused.
 
     Units of entries in ``done`` (comma-separated) were restored by an earlier run. Raise BadInput for a name that no entry has.
     """
@@ -53,18 +52,26 @@ def verdicts(
     unknown = sorted(earlier - {unit["entry"] for unit in units} - {unit["name"] for unit in units})
     if unknown:
         raise BadInput(f"backstay_fleet_done names '{unknown[0]}', and no entry of the runbook has that name")
-    result: Verdicts = {}
-    for unit in units:
-        if {unit["name"], unit["entry"]} & earlier:
-            result[unit["name"]] = {"status": DONE_BEFORE, "reason": "named in backstay_fleet_done"}
-        elif unit["target"] not in hosts:
-            result[unit["name"]] = {"status": LEFT_OUT, "reason": f"--limit leaves out {unit['target']}"}
-        else:
-            refused = plans.get(unit["name"], {"refused": "it was not planned"}).get("refused")
-            result[unit["name"]] = {"status": REFUSED, "reason": refused} if refused else {"status": READY, "reason": ""}
+    result = {unit["name"]: _first_verdict(unit, plans, hosts, earlier) for unit in units}
     for name, reason in [*_without_dependency(units, result), *_sharing(units, plans, result)]:
         result[name] = {"status": REFUSED, "reason": reason}
+    for unit in sorted(units, key=lambda item: item["wave"]):
+        reason = hindrance(unit, result, (*_GOOD, READY))
+        if result[unit["name"]]["status"] == READY and reason:
+            result[unit["name"]] = {"status": NOT_BEGUN, "reason": reason}
     return result
+
+
+def _first_verdict(
+    unit: Unit, plans: Mapping[str, Mapping[str, Any]], hosts: Collection[str], earlier: set[str]
+) -> dict[str, Any]:
+    """Return the verdict on ``unit`` for itself, whatever the others are."""
+    if {unit["name"], unit["entry"]} & earlier:
+        return {"status": DONE_BEFORE, "reason": "named in backstay_fleet_done"}
+    if unit["target"] not in hosts:
+        return {"status": LEFT_OUT, "reason": f"--limit leaves out {unit['target']}"}
+    refused = plans.get(unit["name"], {"refused": "it was not planned"}).get("refused")
+    return {"status": REFUSED, "reason": refused} if refused else {"status": READY, "reason": ""}
 
 
 def _without_dependency(units: Sequence[Unit], found: Verdicts) -> list[tuple[str, str]]:
@@ -85,11 +92,14 @@ def _sharing(units: Sequence[Unit], plans: Mapping[str, Mapping[str, Any]], foun
     return [(two, sentence) for _one, two, sentence in overlaps(places)]
 
 
-def hindrance(unit: Unit, known: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return why ``unit`` may not begin, empty when it may. ``known`` are verdicts, overlaid by the outcomes so far."""
+def hindrance(unit: Unit, known: Mapping[str, Mapping[str, Any]], good: Collection[str] = _GOOD) -> str:
+    """Return why ``unit`` may not begin, empty when all that it comes after has a ``good`` status.
+
+    ``known`` are verdicts, overlaid by the outcomes so far.
+    """
     for name in unit["after"]:
         status = known.get(name, {}).get("status", NOT_BEGUN)
-        if status not in _GOOD:
+        if status not in good:
             said = {FAILED: "failed", REFUSED: "was refused", LEFT_OUT: "was left out"}.get(status, "was not begun")
             return f"depends on '{name}', which {said}"
     return ""
@@ -159,7 +169,7 @@ def plan_lines(units: Sequence[Unit], plans: Mapping[str, Mapping[str, Any]], fo
 
 
 def summary_lines(units: Sequence[Unit], words: Verdicts) -> list[str]:
-    """Return the summary for people: a line for each unit in the order of work, with what an operator does next, then a total."""
+    """Return the summary for people: a line for each unit in the order of work, the total, and how to go on."""
     lines = []
     for unit in sorted(units, key=lambda item: item["wave"]):
         word = words[unit["name"]]
@@ -173,7 +183,9 @@ def summary_lines(units: Sequence[Unit], words: Verdicts) -> list[str]:
             line += f" - to put the former data back, on {unit['target']}: {word['put_back']}"
         lines.append(line)
     good = [name for name, word in words.items() if word["status"] in _GOOD]
-    lines.append(f"Total: {sum(word['status'] == RESTORED for word in words.values())} of {len(units)} restored")
+    restored = sum(word["status"] == RESTORED for word in words.values())
+    before = f", {len(good) - restored} done before" if len(good) > restored else ""
+    lines.append(f"Total: {restored} of {len(units)} restored{before}")
     if good and len(good) < len(units):
         lines.append(f"To go on after mending: the same command with -e backstay_fleet_done={','.join(good)}")
     return lines

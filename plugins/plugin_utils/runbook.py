@@ -40,7 +40,7 @@ RUNBOOK_SCHEMA: dict[str, Any] = {
                 "required": ["name"],
                 "additionalProperties": False,
                 "properties": {
-                    "name": _TEXT,
+                    "name": {**_TEXT, "pattern": "^[^,/]+$"},  # names stand in lists, and units add to them after a slash
                     "source": _TEXT,
                     "group": _TEXT,
                     "app": _TEXT,
@@ -71,11 +71,6 @@ class Inventory(NamedTuple):
 class _Loader(yaml.SafeLoader):
     """YAML in which a moment stays the text that was written, and a key that stands twice is a mistake."""
 
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the mapping. Raise ConstructorError for a key that was there before: only one of both would count."""
         names = [key.value for key, _value in node.value if isinstance(key, yaml.ScalarNode)]
@@ -83,6 +78,12 @@ class _Loader(yaml.SafeLoader):
             if count > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"the key '{name}' stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def read_runbook(text: str) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def _moment_mistakes(moment: str | None, where: str) -> list[str]:
 
 
 def _sources(entry: Entry, inventory: Inventory) -> list[str]:
-    return list(inventory.groups.get(entry["group"], ())) if "group" in entry else [entry["source"]] if "source" in entry else []
+    return list(inventory.groups.get(entry["group"], ())) if "group" in entry else [entry["source"]]
 
 
 def _units(entry: Entry, moment: str, inventory: Inventory) -> Iterator[Unit]:

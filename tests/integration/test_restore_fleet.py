@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from integration.apps.mysql import Adapter
-from lab_tools import shop
+from lab_tools import jobs, shop
 from lab_tools.fleet import CHECKOUT, SPARE, Fleet
 from lab_tools.playbooks import Playbooks, Run
+from lab_tools.waiting import wait_until
 
 HOST = shop.HOST
 LOCKED = "/srv/locked"
@@ -61,12 +63,18 @@ class Books:
         self.playbooks = playbooks
         self.directory = directory
 
-    def run(self, *options: str, entries: list[dict[str, Any]], moment: str = "", **variables: Any) -> Run:
-        """Write the runbook and run it."""
+    def run(self, *options: str, entries: list[dict[str, Any]], **variables: Any) -> Run:
+        """Write the runbook and run it to its end."""
+        return self.playbooks.run("restore-fleet", *options, backstay_runbook=self._write(entries), **variables)
+
+    def begin(self, entries: list[dict[str, Any]], **variables: Any) -> subprocess.Popen[bytes]:
+        """Write the runbook and start it."""
+        return self.playbooks.begin("restore-fleet", backstay_runbook=self._write(entries), **variables)
+
+    def _write(self, entries: list[dict[str, Any]]) -> str:
         path = self.directory / "runbook.yml"
-        head = {"moment": moment} if moment else {}
-        path.write_text(json.dumps({**head, "restore": entries}), encoding="utf-8")  # JSON is YAML
-        return self.playbooks.run("restore-fleet", *options, backstay_runbook=str(path), **variables)
+        path.write_text(json.dumps({"schema": "backstay.runbook/1", "restore": entries}), encoding="utf-8")  # JSON is YAML
+        return str(path)
 
 
 @pytest.fixture
@@ -147,7 +155,7 @@ def test_a_failure_stops_its_dependants_only_and_the_rest_can_follow(
     fleet.run(SPARE, "chmod", "0755", LOCKED)
     done = {"backstay_fleet_done": "shop,copy"}
     again = books.run(entries=entries, **done).demand()
-    assert "shop: DONE BEFORE" in said(again) and "Total: 2 of 4 restored" in said(again)
+    assert "shop: DONE BEFORE" in said(again) and "Total: 2 of 4 restored, 2 done before" in said(again)
     assert application.prove(host=SPARE, side=f"{LOCKED}/side") == application.prove(side=ORPHAN) == past.content
 
     for host in (HOST, SPARE):
@@ -192,6 +200,30 @@ def test_a_target_that_cannot_be_reached_is_in_the_plan_and_takes_only_dependant
     assert "after: NOT BEGUN: depends on 'lost', which was refused" in said(run)
     alone = books.run(*both, entries=[lost], backstay_confirm="ghost1")
     alone.refused("REFUSED: ghost1 cannot be reached:", "Nothing was touched")
+
+
+def test_a_target_that_is_lost_on_the_way_takes_only_dependants_along(
+    past: Past, books: Books, fleet: Fleet, application: Adapter, places: None
+) -> None:
+    lost = {"name": "lost", "source": HOST, "target": SPARE, "set": past.set}
+    near = {"name": "near", "source": HOST, "directory": ORPHAN, "set": past.set}
+    behind = {"name": "behind", "source": HOST, "directory": FULL, "after": ["lost"]}
+    process = books.begin([lost, near, behind], run_reconnect_timeout=5, backstay_confirm=SPARE)
+    cut = ["INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset"]
+    wait_until(lambda: jobs.living_units(fleet, SPARE), "the job runs on the target", deadline=120)
+    fleet.run(SPARE, "iptables", "-I", *cut)
+    try:
+        output = process.communicate(timeout=300)[0].decode()
+    finally:
+        fleet.run(SPARE, "iptables", "-D", *cut)
+    told = " ".join(output.split())
+    assert process.returncode == 2, output
+    assert "lost: FAILED: the connection was lost, the job may go on by itself:" in told, output
+    assert "behind: NOT BEGUN: depends on 'lost', which failed" in told and "near: RESTORED" in told, output
+    assert application.prove(side=ORPHAN) == past.content
+    # The job needs no connection; the next run on this host tells how it ended.
+    wait_until(lambda: not jobs.living_units(fleet, SPARE), "the job ends by itself", deadline=120)
+    assert application.prove(host=SPARE) == past.content
 
 
 def test_a_limit_leaves_out_and_says_what_that_means(past: Past, books: Books) -> None:

@@ -50,7 +50,9 @@ def test_two_names_of_one_machine_are_seen_where_variables_of_hosts_are(tmp_path
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AnsibleLookupError, match=r"The runbook .*nosuch: It cannot be read: .* Give its path with -e backstay_runbook"):
+    with pytest.raises(
+        AnsibleLookupError, match=r"The runbook .*nosuch: It cannot be read: .* Give its path with -e backstay_runbook"
+    ):
         lookup(tmp_path / "nosuch")
 
 

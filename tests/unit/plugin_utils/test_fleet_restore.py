@@ -15,7 +15,14 @@ HOSTS = ["shop-db1", "spare1", "spare2"]
 
 
 def unit(name: str, target: str = "shop-db1", after: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-    made = {"name": name, "entry": name.split("/")[0], "source": "shop-db1", "app": "mysql", "target": target, "directory": ""}
+    made = {
+        "name": name,
+        "entry": name.partition("/")[0],
+        "source": "shop-db1",
+        "app": "mysql",
+        "target": target,
+        "directory": "",
+    }
     return {**made, "wave": 1 if after else 0, "step": 0, "after": list(after), **more}
 
 
@@ -72,8 +79,18 @@ def test_all_that_is_planned_is_ready() -> None:
 
 def test_a_refused_plan_and_a_missing_one_are_refused() -> None:
     found = fleet_restore.verdicts([SHOP, COPY, SIDE], {"shop": {"refused": "no set"}, "copy": planned()}, HOSTS)
-    assert statuses(found) == {"shop": "refused", "copy": "ready", "side": "refused"}
+    assert statuses(found) == {"shop": "refused", "copy": "not begun", "side": "refused"}
     assert found["shop"]["reason"] == "no set"
+    assert found["copy"]["reason"] == "depends on 'shop', which was refused"
+
+
+def test_a_refusal_reaches_everything_behind_it_whatever_the_order_of_writing() -> None:
+    last = unit("last", "spare2", after=("copy",), wave=2)
+    found = fleet_restore.verdicts(
+        [last, COPY, SHOP], {**PLANS, "last": planned(machine="d"), "shop": {"refused": "no"}}, HOSTS
+    )
+    assert statuses(found) == {"last": "not begun", "copy": "not begun", "shop": "refused"}
+    assert found["last"]["reason"] == "depends on 'copy', which was not begun"
 
 
 def test_what_the_limit_leaves_out_takes_its_dependants_along_unless_it_was_done_before() -> None:
@@ -126,9 +143,7 @@ def test_a_dependency_that_nobody_has_heard_of_hinders() -> None:
 
 @given(st.lists(st.sets(st.integers(0, 7)), min_size=8, max_size=8), st.sets(st.integers(0, 7)))
 def test_a_failure_stops_all_that_depend_on_it_and_nothing_else(links: list[set[int]], broken: set[int]) -> None:
-    units = [
-        unit(f"n{n}", after=tuple(f"n{other}" for other in sorted(before) if other < n)) for n, before in enumerate(links)
-    ]
+    units = [unit(f"n{n}", after=tuple(f"n{other}" for other in sorted(before) if other < n)) for n, before in enumerate(links)]
     known: dict[str, dict[str, Any]] = {item["name"]: {"status": "ready"} for item in units}
     spoiled: set[str] = set()
     for number, item in enumerate(units):
@@ -154,7 +169,13 @@ def test_without_former_data_there_is_no_way_back() -> None:
 
 
 def test_a_failure_keeps_the_hosts_own_command() -> None:
-    result = {"run": "r1", "aside": "/a", "put_back": "sudo python3 w put-back j", "events": RESULT["events"][:1], "folder": "j"}
+    result = {
+        "run": "r1",
+        "aside": "/a",
+        "put_back": "sudo python3 w put-back j",
+        "events": RESULT["events"][:1],
+        "folder": "j",
+    }
     found = fleet_restore.outcome({"result": result}, "it broke")
     assert (found["status"], found["reason"], found["put_back"]) == ("failed", "it broke", "sudo python3 w put-back j")
     assert found["seconds"] == 0
@@ -170,10 +191,16 @@ def test_a_failure_before_the_job_and_a_lost_connection_are_failures() -> None:
 # What is told
 
 
+def test_what_was_done_before_is_counted_apart() -> None:
+    words = fleet_restore.final([SHOP], fleet_restore.verdicts([SHOP], PLANS, HOSTS, "shop"), {})
+    assert fleet_restore.summary_lines([SHOP], words)[-1] == "Total: 0 of 1 restored, 1 done before"
+
+
 def test_the_plan_tells_what_goes_where_and_the_total() -> None:
     found = fleet_restore.verdicts([SHOP, COPY, SIDE], {**PLANS, "copy": {"refused": "no room"}}, HOSTS)
     assert fleet_restore.plan_lines([COPY, SHOP, SIDE], PLANS, found) == [
-        "1. shop: mysql of shop-db1 to shop-db1, replacing its data; as of 2026-11-21T09:30:00.000000Z from 1 set(s) (s1), 1.0 GiB",
+        "1. shop: mysql of shop-db1 to shop-db1, replacing its data"
+        "; as of 2026-11-21T09:30:00.000000Z from 1 set(s) (s1), 1.0 GiB",
         "1. side: mysql of shop-db1 to spare2:/srv/side; as of 2026-11-21T09:30:00.000000Z from 1 set(s) (s1), 512 B",
         "2. copy: mysql of shop-db1 to spare1, replacing its data, after shop; REFUSED: no room",
         "Total: 2 of 3 to restore, 1.0 GiB",

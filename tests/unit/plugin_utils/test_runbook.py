@@ -51,6 +51,7 @@ MISTAKES = {
     "no entries": ("restore: []", "restore must have at least 1 item(s)"),
     "nothing": ("", "the document must be object, not NoneType"),
     "no name": (entries({"source": "shop-db1"}), "restore[0].name is missing"),
+    "name with a comma": (entries({**ONE, "name": "a,b"}), "restore[0].name is 'a,b', which does not look like ^[^,/]+$"),
     "other schema": (entries(ONE, schema="backstay.runbook/2"), "must be one of: backstay.runbook/1"),
     "same name": (entries(ONE, {**TWO, "name": "one"}), "2 entries are named 'one': give each a name of its own"),
     "after nobody": (entries({**ONE, "after": ["none"]}), "entry 'one' is after 'none', and no entry has that name"),
@@ -96,14 +97,20 @@ MISTAKES = {
         entries({**ONE, "moment": "2026-11-21T09:30:00Z", "set": "s"}),
         "entry 'one' has both a moment and a set: keep one of them",
     ),
-    "host without an app": (entries({**ONE, "source": "spare1"}), "entry 'one': spare1 has no app: put it into a group app_<app>"),
+    "host without an app": (
+        entries({**ONE, "source": "spare1"}),
+        "entry 'one': spare1 has no app: put it into a group app_<app>",
+    ),
     "group of no app": (entries({**ONE, "source": "spare2"}), "entry 'one': spare2 has no app"),
     "app that the host has not": (
         entries({**ONE, "app": "domino"}),
         "entry 'one': shop-db1 has no app 'domino' (it has: mysql)",
     ),
     "no YAML": ("restore: [", "it is not YAML in line 1"),
-    "key twice": ("restore:\n- name: one\n  source: a\n  source: b\n", "it is not YAML in line 2: the key 'source' stands twice"),
+    "key twice": (
+        "restore:\n- name: one\n  source: a\n  source: b\n",
+        "it is not YAML in line 2: the key 'source' stands twice",
+    ),
 }
 
 
@@ -185,7 +192,8 @@ def orders(draw: st.DrawFn) -> dict[str, list[str]]:
     """Draw an order without circles, its names in any sequence."""
     names = [f"n{number}" for number in range(draw(st.integers(1, 9)))]
     after = {
-        name: draw(st.lists(st.sampled_from(names[:number]), unique=True)) if number else [] for number, name in enumerate(names)
+        name: draw(st.lists(st.sampled_from(names[:number]), unique=True)) if number else []
+        for number, name in enumerate(names)
     }
     return {name: after[name] for name in draw(st.permutations(names))}
 
@@ -210,7 +218,9 @@ def test_a_circle_is_refused_by_the_names_in_it(after: dict[str, list[str]], dat
 
 
 @given(orders(), st.data())
-def test_steps_keep_the_order_and_never_give_a_target_two_units_at_once(after: dict[str, list[str]], data: st.DataObject) -> None:
+def test_steps_keep_the_order_and_never_give_a_target_two_units_at_once(
+    after: dict[str, list[str]], data: st.DataObject
+) -> None:
     hosts = data.draw(st.lists(st.sampled_from(["spare1", "spare2"]), min_size=len(after), max_size=len(after)))
     listed = [
         {"name": name, "source": "shop-db1", "target": host, "directory": f"/srv/{name}", "after": before}
