@@ -4,7 +4,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: fleet_final
 short_description: The last word on each unit of a fleet restore
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Overlays verdicts by outcomes; what never had its turn was not begun.
 author: Backstay contributors

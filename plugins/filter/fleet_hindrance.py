@@ -4,7 +4,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: fleet_hindrance
 short_description: Why a unit of a fleet restore may not begin
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - A unit begins only when everything that it comes after was restored.
 author: Backstay contributors

@@ -4,7 +4,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: fleet_outcome
 short_description: What came of a unit of a fleet restore
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Keeps what the summary tells of a job's result.
 author: Backstay contributors

@@ -4,7 +4,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: fleet_plan
 short_description: The plan of a fleet restore for people
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - One line for each unit in the order of work and one with the total.
 author: Backstay contributors

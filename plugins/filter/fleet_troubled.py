@@ -4,7 +4,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: fleet_troubled
 short_description: Which units of a host a fleet restore did not restore
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Names the units of one target that were restored neither now nor before.
 author: Backstay contributors

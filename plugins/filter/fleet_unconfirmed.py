@@ -4,7 +4,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: fleet_unconfirmed
 short_description: Which confirmation a fleet restore lacks
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Live data is replaced only on hosts that are named.
 author: Backstay contributors

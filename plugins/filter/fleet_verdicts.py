@@ -4,7 +4,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: fleet_verdicts
 short_description: Which units of a fleet restore may be worked on
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - A unit is ready, refused with a reason, left out by C(--limit) or done before.
 author: Backstay contributors

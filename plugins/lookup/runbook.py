@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: runbook
 author: Backstay contributors
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: What a runbook for a fleet restore says, held against the inventory
 description:
   - Reads a runbook file, checks it and resolves it to units, one for each app of each source host, in the order of work.
