@@ -34,6 +34,12 @@ VARIABLES: dict[str, tuple[str, str]] = {
         " transaction, V(mysqld-bin.000007:1234) before that place of a binary log.",
     ),
     "backstay_confirm": ("str", "Inventory names of the hosts whose data may be replaced, separated by commas."),
+    "backstay_runbook": ("path", "Path of the runbook file on the control node."),
+    "backstay_fleet_partial": (
+        "bool",
+        "Restore what can be restored although the plan is refused for a part of the runbook.",
+    ),
+    "backstay_fleet_done": ("str", "Names of the runbook's entries that an earlier run restored, separated by commas."),
     "backstay_run": ("str", "Id of a run to attach to. Empty means a new run."),
     "backstay_stall_timeout": (
         "int",
