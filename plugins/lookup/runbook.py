@@ -49,9 +49,8 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, BadInput
 from ansible_collections.backstay.fleet.plugins.module_utils.sentences import say
+from ansible_collections.backstay.fleet.plugins.plugin_utils.inventory_apps import known_apps
 from ansible_collections.backstay.fleet.plugins.plugin_utils.runbook import Inventory, read_runbook, resolve
-
-_ROLES = Path(__file__).parents[2] / "roles"
 
 
 class LookupModule(LookupBase):
@@ -62,8 +61,7 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         known = variables or {}
         hostvars = known.get("hostvars") or {}  # there are none where the hosts of a play are chosen
-        apps = frozenset(path.name.removeprefix("app_") for path in _ROLES.glob("app_*"))
-        inventory = Inventory(known["groups"], apps, lambda host: machine(host, hostvars.get(host, {})))
+        inventory = Inventory(known["groups"], known_apps(), lambda host: machine(host, hostvars.get(host, {})))
         found = []
         for term in terms:
             try:

@@ -190,9 +190,12 @@ def spell_status(status: int) -> str:
         return f"was killed by signal {-status}"
 
 
+_FAILURE = re.compile(r"error|fail|fatal|cannot|denied", re.IGNORECASE)
+
+
 def telling_line(text: str) -> str:
     """Return the last line of a failed program that speaks of a failure; many say more after it. Else the last line."""
-    lines = [line.strip() for line in text.splitlines() if re.search(r"error|fail|fatal|cannot|denied", line, re.IGNORECASE)]
+    lines = [line.strip() for line in text.splitlines() if _FAILURE.search(line) and "previous errors" not in line]
     return lines[-1] if lines else last_line(text)
 
 

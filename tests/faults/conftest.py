@@ -31,6 +31,9 @@ SHORT = frozenset(
         "test_two_backups_at_once",
         "test_server_killed_and_restarted",
         "test_server_gone_for_good",
+        "test_upload_fails_and_the_originals_are_purged",
+        "test_worker_killed_while_replaying",
+        "test_clock_went_back",
     }
 )
 
@@ -50,13 +53,21 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a short run; the others are counted as deselected and named at the end, never dropped in silence."""
+    """Keep the tests of the subject and, in a short run, those of SHORT; the latter name at the end what they left out."""
+    items[:] = [item for item in items if _belongs(item)]
     if MODE != "short":
         return
     left_out = [item for item in items if getattr(item, "originalname", item.name) not in SHORT]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
     config.stash[NOT_RUN] = [item.name for item in left_out]
+
+
+def _belongs(item: pytest.Item) -> bool:
+    """Whether a test is one of the subject's."""
+    module = item.path.stem
+    wanted = SUBJECTS[APP].module
+    return module == wanted if wanted else module not in {subject.module for subject in SUBJECTS.values()}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -17,6 +17,7 @@ class MysqlSubject:
     """MariaDB with the shop, whose writer commits all the time."""
 
     app = "mysql"
+    module = ""  # the only module of tests for this subject; empty: all that belong to no other
     host = "shop-db1"
     service = "mariadb.service"
     capture_step = "Take the data files"
@@ -71,5 +72,11 @@ class MysqlSubject:
         shop.sql(self._fleet, "SET sql_log_bin = 0; DROP SCHEMA IF EXISTS fault_bulk", self.host)
 
 
-SUBJECTS = {"mysql": MysqlSubject}
+class MysqlLogsSubject(MysqlSubject):
+    """The same server, for what happens to its logs; one module of tests is its own."""
+
+    module = "test_pitr"
+
+
+SUBJECTS = {"mysql": MysqlSubject, "mysql-pitr": MysqlLogsSubject}
 Subject = MysqlSubject

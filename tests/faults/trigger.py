@@ -96,6 +96,8 @@ def main():
     pid = None
     if wanted["hit"]:
         pid = player(wanted["run"], wanted["hit"])
+        while pid is None and step and look(wanted["run"])[0] == step:  # a step begins before its process does
+            pid = player(wanted["run"], wanted["hit"])
         if pid is None:
             sys.exit(f"there is no {wanted['hit']} to hit in step '{step}' with {moved} bytes")
         os.kill(pid, getattr(signal, wanted["signal"]))

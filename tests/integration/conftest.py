@@ -12,9 +12,30 @@ from lab_tools import jobs, repository
 from lab_tools.fleet import OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks
 
+NOT_RUN = pytest.StashKey[list[str]]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--app", choices=apps.names(), action="append", help="test only this app")
+    parser.addoption("--short", action="store_true", help="leave out the tests that are marked long, and name them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: left out of the short form that `make test` runs; `make e2e` runs it")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In the short form deselect what is marked long: counted and named at the end, never dropped in silence."""
+    if config.getoption("--short"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[NOT_RUN] = [item.nodeid for item in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name in config.stash.get(NOT_RUN, []):
+        terminalreporter.write_line(f"not run in short: {name} (make integration runs it)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

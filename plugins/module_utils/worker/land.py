@@ -49,7 +49,8 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
             _land_one(job, artifact, into, unpack, arguments.get("account"))
         except (IntegrityError, RepositoryError) as error:
             error.message = f"set {item['set']}: {error.message}"
-            error.hint = f"without this set, {around(plan['summaries'], item['set'])}; nothing was changed"
+            again = "" if isinstance(error, IntegrityError) else "run again; "
+            error.hint = f"{again}without this set, {around(plan['summaries'], item['set'])}; nothing was changed"
             raise
 
 

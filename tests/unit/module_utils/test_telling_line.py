@@ -10,6 +10,10 @@ from ansible_collections.backstay.fleet.plugins.module_utils.process import tell
     [
         ("Failed to connect: timed out\nmariabackup: Stopping log copying thread\n", "Failed to connect: timed out"),
         ("one error\nanother ERROR\nbye\n", "another ERROR"),
+        (
+            "tar: a: Cannot stat: No such file\ntar: Exiting with failure status due to previous errors\n",
+            "tar: a: Cannot stat: No such file",
+        ),
         ("starting\nbye\n\n", "bye"),
         ("", "it said nothing"),
     ],
