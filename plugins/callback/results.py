@@ -8,8 +8,8 @@ short_description: Write how a run went as JSON and as JUnit XML
 version_added: 0.1.0
 description:
   - One case for each host and app. A failed job is a failure; an unreachable host, and an app that was not reached, are errors.
-  - Does nothing unless one of the paths is given. Files are replaced in one move. They exist from the start of the run on and say
-    that it is not over, so that a run that was killed never leaves the success of the one before.
+  - Does nothing unless one of the paths is given. Files are replaced in one move. They exist from the start of the run on and
+    say that it is not over, so that a run that was killed never leaves the success of the one before.
 author: Backstay contributors
 options:
   results:

@@ -73,7 +73,13 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def case(
-    host: str, app: Optional[str], status: str, seconds: float, result: Dict[str, Any], error: Optional[Dict[str, str]] = None
+    host: str,
+    app: Optional[str],
+    status: str,
+    seconds: float,
+    result: Dict[str, Any],
+    *,
+    error: Optional[Dict[str, str]] = None,
 ) -> Case:
     """Return the case of an app on a host. ``result`` is the job's, empty when there was none; secrets in errors are masked."""
     made: Case = {"host": host, "app": app, "status": status, "exit": EXIT[status], "seconds": round(max(seconds, 0.0), 3)}
@@ -82,8 +88,13 @@ def case(
     return made
 
 
-def document(playbook: str, check_mode: bool, started_at: str, cases: List[Case], ended_at: Optional[str] = None) -> Dict[str, Any]:
-    """Return the results of a run; without ``ended_at`` one that is not over. Raise IntegrityError when they break the schema."""
+def document(
+    playbook: str, check_mode: bool, started_at: str, cases: List[Case], ended_at: Optional[str] = None
+) -> Dict[str, Any]:
+    """Return the results of a run, without ``ended_at`` of one that is not over.
+
+    Raise IntegrityError when they break the schema.
+    """
     status = max((item["exit"] for item in cases), default=NO_HOSTS_EXIT)
     made = {
         "schema": SCHEMA_NAME,

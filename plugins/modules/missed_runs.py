@@ -7,10 +7,10 @@ module: missed_runs
 short_description: Say which scheduled backups should have run and did not
 version_added: 0.1.0
 description:
-  - Compares the due times of schedule entries with the sets that lie in the repositories. Nothing is executed on any host; the
-    due times are computed on the control node by C(systemd-analyze calendar).
-  - A due time is met by a set of the entry's kind, or a stronger one, that holds data of that time or later and was begun within
-    C(jitter) and C(grace) seconds. A schedule counts from the first such set of a host and app on.
+  - Compares the due times of schedule entries with the sets that lie in the repositories. Nothing is executed on any host;
+    the due times are computed on the control node by C(systemd-analyze calendar).
+  - A due time is met by a set of the entry's kind, or a stronger one, that holds data of that time or later and was begun
+    within C(jitter) and C(grace) seconds. A schedule counts from the first such set of a host and app on.
 author: Backstay contributors
 attributes:
   check_mode:

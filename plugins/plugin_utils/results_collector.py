@@ -57,7 +57,7 @@ class Collector:
         broken = [self._states[host, app] for app in known if self._states[host, app][0] in ("failed", "unreachable")]
         if not known:
             fine = self._playbook not in JOB_PLAYBOOKS
-            return [case(host, None, "ok" if fine else "not-run", 0.0, {}, None if fine else _NO_JOB)]
+            return [case(host, None, "ok" if fine else "not-run", 0.0, {}, error=None if fine else _NO_JOB)]
         apps = {app for app in known if app is not None} | (self._expected.get(host, set()) if broken else set())
         if not apps:
             return [self._case(host, None, broken[0])]
@@ -71,7 +71,7 @@ class Collector:
     def _case(self, host: str, app: str | None, state: tuple[str, dict[str, str] | None]) -> Case:
         key = (host, app)
         seconds = self._ended.get(key, 0.0) - self._began.get(key, self._ended.get(key, 0.0))
-        return case(host, app, state[0], seconds, self._results.get(key, {}), state[1])
+        return case(host, app, state[0], seconds, self._results.get(key, {}), error=state[1])
 
 
 def message_of(answer: dict[str, Any]) -> str:

@@ -57,7 +57,9 @@ def report(
                 outcomes = judge(entry, dues, mine, now)
                 lines += tell(entry, f"{app} on {host}", outcomes, mine)
                 bad = [outcome for outcome in outcomes if outcome.state == "missed"]
-                missed += [{"entry": entry["name"], "host": host, "app": app, "due": f"{item.due:%Y-%m-%dT%H:%M:%SZ}"} for item in bad]
+                missed += [
+                    {"entry": entry["name"], "host": host, "app": app, "due": f"{item.due:%Y-%m-%dT%H:%M:%SZ}"} for item in bad
+                ]
     return {"lines": lines, "missed": missed}
 
 
@@ -66,5 +68,3 @@ def _due_times_of(entry: dict[str, Any], due_times: DueTimes) -> list[datetime]:
         return due_times(entry["calendar"])
     except BadInput as error:
         raise BadInput(f"schedule entry '{entry['name']}': {error.message}", error.hint) from error
-
-

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 import zlib
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def delay(entry: dict[str, Any]) -> int:
 
 def moment() -> str:
     """Return now, in UTC."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def keep(path: Path, record: dict[str, Any]) -> None:
