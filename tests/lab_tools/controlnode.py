@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +33,13 @@ class ControlNode:
 
     def prepare(self) -> None:
         """Bring Ansible, checkout, inventory, key and vault password to the host."""
-        install = "command -v ansible-playbook >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends ansible-core; }"
-        self.fleet.shell(
-            self.host, f"export DEBIAN_FRONTEND=noninteractive; {install}; mkdir -p {PLACE}/inventories", timeout=600
-        )
+        install = "apt-get update -q && apt-get install -qy --no-install-recommends ansible-core"
+        script = f"""
+        export DEBIAN_FRONTEND=noninteractive
+        command -v ansible-playbook >/dev/null || {{ {install}; }}
+        mkdir -p {PLACE}/inventories
+        """
+        self.fleet.shell(self.host, script, timeout=600)
         packed = subprocess.run(
             ["tar", "-C", str(CHECKOUT), "--exclude=__pycache__", "-c", *_PARTS], capture_output=True, check=True
         ).stdout
@@ -52,7 +54,7 @@ class ControlNode:
 
     def write(self, path: str, text: str) -> None:
         """Write a file of mode 0600."""
-        self.fleet.shell(self.host, f"umask 077; mkdir -p {os.path.dirname(path)}; cat > {path}", stdin=text)
+        self.fleet.shell(self.host, f"umask 077; mkdir -p {Path(path).parent}; cat > {path}", stdin=text)
 
     def _host_key(self, host: str) -> str:
         return self.fleet.run(host, "cut", "-d ", "-f1,2", "/etc/ssh/ssh_host_ed25519_key.pub").strip()
