@@ -14,7 +14,7 @@ author: Backstay contributors
 options:
   results:
     description: File for the results as JSON, schema C(backstay.results/1), see C(docs/schemas/results-1.json).
-    type: path
+    type: str
     env:
       - name: BACKSTAY_RESULTS
     ini:
@@ -22,7 +22,7 @@ options:
         key: results
   junit:
     description: File for the results as JUnit XML.
-    type: path
+    type: str
     env:
       - name: BACKSTAY_JUNIT
     ini:
@@ -70,7 +70,7 @@ class CallbackModule(CallbackBase):
         """Read the paths; without any there is nothing to do."""
         super().set_options(*args, **kwargs)
         chosen = {name: self.get_option(name) for name in ("results", "junit")}
-        self._paths = {name: Path(path) for name, path in chosen.items() if path}
+        self._paths = {name: Path(path).expanduser() for name, path in chosen.items() if path}
         self.disabled = not self._paths
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -112,17 +112,17 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Write the end, whatever it is."""
-        self._write(format_moment(now()))
+        self._write(format_moment(now()), reached=bool(stats.processed))
         self._over = True
 
     def _at_exit(self, owner: int) -> None:
         if not self._over and os.getpid() == owner:  # interrupted: keep what is known, as not complete
             self._write(None)
 
-    def _write(self, ended_at: str | None) -> None:
+    def _write(self, ended_at: str | None, reached: bool = True) -> None:
         """Write both files. End the run when one cannot be written: nobody may take an older one for this run's."""
         check = bool(context.CLIARGS.get("check"))
-        made = document(self._playbook, check, self._started_at, self._collector.cases(), ended_at)
+        made = document(self._playbook, check, self._started_at, self._collector.cases() if reached else [], ended_at)
         contents = {"results": json.dumps(made, indent=1).encode() + b"\n", "junit": junit(made)}
         for name, path in self._paths.items():
             try:

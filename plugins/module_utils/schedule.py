@@ -103,7 +103,11 @@ def judge(entry: Entry, dues: List[datetime], sets: List[Summary], now: datetime
     """
     fitting = sorted((item for item in sets if _fits(entry, item)), key=begun)
     allowance = timedelta(seconds=entry["jitter"] + entry["grace"])
-    dues = [due for due in dues if due >= begun(fitting[0])] if fitting else [due for due in dues if due + allowance < now][-1:]
+    dues = (
+        [due for due in dues if due + allowance >= begun(fitting[0])]
+        if fitting
+        else [due for due in dues if due + allowance < now][-1:]
+    )
     outcomes, index = [], 0
     for number, due in enumerate(dues):
         while index < len(fitting) and _reached(fitting[index]) < due:
