@@ -10,12 +10,13 @@ umask 077
 : "${BACKSTAY_INVENTORY:?name the inventory}" "${BACKSTAY_SSH_KEY_FILE:?name the file of the SSH key}"
 : "${BACKSTAY_KNOWN_HOSTS_FILE:?name the file of the known host keys}"
 
+rm -rf results # of the run before: a run that does not even begin must not leave them
 private=$(mktemp -d)
 trap 'rm -rf "$private"' EXIT
 trap 'exit 143' TERM
 # ssh refuses a key that others may read, and one without a newline at its end; CI servers hand out both.
 { cat "$BACKSTAY_SSH_KEY_FILE"; echo; } > "$private/key"
-cp "$BACKSTAY_KNOWN_HOSTS_FILE" "$private/known_hosts"
+cat "$BACKSTAY_KNOWN_HOSTS_FILE" > "$private/known_hosts"
 
 options=(--inventory "$BACKSTAY_INVENTORY" --limit "${BACKSTAY_LIMIT:-all}" --private-key "$private/key")
 if [ -n "${BACKSTAY_VAULT_PASSWORD_FILE:-}" ]; then

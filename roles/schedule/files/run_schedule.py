@@ -14,6 +14,7 @@ Never asks anything, never runs twice at once, and keeps how the last run went i
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -90,6 +91,8 @@ def run_alone(entry: dict[str, Any]) -> int:
         record = {"schema": "backstay.schedule/1", "name": entry["name"], "pid": os.getpid()}
         record.update(started_at=moment(), ended_at=None, exit=None)
         keep(state / "last.json", record)
+        with contextlib.suppress(FileNotFoundError):  # a run that does not even begin must not leave those of the one before
+            (state / "results.json").unlink()
         record["exit"] = run(entry)
         record["ended_at"] = moment()
         keep(state / "last.json", record)
