@@ -20,6 +20,21 @@ INVENTORY = f"{PLACE}/inventories/inside.yml"
 VAULT_PASSWORD_FILE = "/etc/backstay-control/vault-password"
 VAULT_PASSWORD = "correct horse battery staple"
 SSH_KEY_FILE = "/etc/backstay-control/id_ed25519"
+# systemd hands credentials over by a mount that has to be seen outside the process that makes it. On a machine of its own it
+# makes the root file system shared for that; in a container it leaves this to the container's manager, and podman does not.
+SHARED_MOUNTS = """[Unit]
+Description=Let mounts be seen, as on any machine
+DefaultDependencies=no
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/mount --make-rshared /
+
+[Install]
+WantedBy=sysinit.target
+"""
 _PARTS = ("ansible.cfg", "changelogs", "collections", "galaxy.yml", "meta", "playbooks", "plugins", "README.md", "roles")
 
 
@@ -33,13 +48,16 @@ class ControlNode:
 
     def prepare(self) -> None:
         """Bring Ansible, checkout, inventory, key and vault password to the host."""
-        install = "apt-get update -q && apt-get install -qy --no-install-recommends ansible-core"
+        install = "apt-get update -q && apt-get install -qy --no-install-recommends ansible-core cron"
         script = f"""
         export DEBIAN_FRONTEND=noninteractive
-        command -v ansible-playbook >/dev/null || {{ {install}; }}
+        dpkg -s ansible-core cron >/dev/null 2>&1 || {{ {install}; }}
         mkdir -p {PLACE}/inventories
         """
         self.fleet.shell(self.host, script, timeout=600)
+        unit = "lab-shared-mounts.service"
+        self.fleet.shell(self.host, f"cat > /etc/systemd/system/{unit}", stdin=SHARED_MOUNTS)
+        self.fleet.run(self.host, "systemctl", "enable", "--now", unit)
         packed = subprocess.run(
             ["tar", "-C", str(CHECKOUT), "--exclude=__pycache__", "-c", *_PARTS], capture_output=True, check=True
         ).stdout
