@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.results import RESULTS_SCHEMA
-from lab_tools import repository, shop
+from lab_tools import jobs, repository, shop
 from lab_tools.controlnode import PLACE, SSH_KEY_FILE, VAULT_PASSWORD, VAULT_PASSWORD_FILE, ControlNode
 from lab_tools.fleet import Fleet
 from lab_tools.waiting import wait_until
@@ -38,14 +38,19 @@ def control(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     node.schedule([]).demand()
 
 
-def succeeded(node: ControlNode, name: str) -> bool:
-    """Whether the last run of an entry is over; a failed one fails the test at once, with what it said."""
-    last = node.last(name)
+def good_case(node: ControlNode, name: str) -> dict[str, Any] | None:
+    """Return the only case of an entry's last run, None while it runs; a failed run fails the test, with what it said."""
+    last, results = node.last(name), node.results(name)
     if not last.get("ended_at"):
-        return False
+        return None
     said = node.fleet.ask(node.host, ["journalctl", "--no-pager", "-n", "60", "-u", f"backstay-schedule-{name}.service"]).stdout
     assert last["exit"] == 0, f"{last}\n{said}"
-    return True
+    if not results.get("complete"):
+        return None  # the next run has just begun
+    jsonschema.validate(results, RESULTS_SCHEMA)
+    (case,) = results["cases"]
+    assert (case["host"], case["app"], case["status"]) == (HOST, "mysql", "ok")
+    return dict(case)
 
 
 def idle(node: ControlNode, name: str) -> bool:
@@ -63,14 +68,9 @@ def remove_all(node: ControlNode, name: str) -> None:
 def test_a_timer_fires_and_the_run_brings_a_set_offsite(control: ControlNode, fleet: Fleet) -> None:
     before = repository.receipts(fleet, HOST)
     control.schedule([OFTEN]).demand()
-    wait_until(lambda: succeeded(control, "often"), "the timer has fired and its run is over", deadline=180)
-    results = control.results("often")
+    what = "the timer has fired and its run is over"
+    case = wait_until(lambda: good_case(control, "often"), what, deadline=180)
     remove_all(control, "often")
-
-    jsonschema.validate(results, RESULTS_SCHEMA)
-    # A later run may be writing its own results meanwhile, so the set is taken from the end of all runs.
-    (case,) = control.results("often")["cases"]
-    assert (case["host"], case["app"], case["status"]) == (HOST, "mysql", "ok")
     assert case["set"] in set(repository.receipts(fleet, HOST)) - set(before)
 
 
@@ -124,8 +124,7 @@ def test_a_missed_run_is_shown_then_caught_up_and_shown(control: ControlNode, fl
         assert f"MISSED: once, full of mysql on {HOST}, was due {due:%Y-%m-%dT%H:%M:%SZ}, newest full is of" in said
     finally:
         fleet.up()
-    wait_until(lambda: succeeded(control, "once"), "the missed run is caught up", deadline=180)
-    (case,) = control.results("once")["cases"]
+    case = wait_until(lambda: good_case(control, "once"), "the missed run is caught up", deadline=180)
     said = control.sets([entry])
     assert "MISSED" not in said
     assert f"CAUGHT UP: once, full of mysql on {HOST}, was due {due:%Y-%m-%dT%H:%M:%SZ}, set {case['set']} came" in said
@@ -142,9 +141,9 @@ def test_where_there_is_no_systemd_cron_runs_the_same(control: ControlNode, flee
         "/etc/backstay-schedule/nightly.variables.json",
         "/etc/cron.d/backstay-schedule-nightly",
     ]
-    wait_until(lambda: succeeded(control, "nightly"), "cron has started the run and it is over", deadline=180)
+    case = wait_until(lambda: good_case(control, "nightly"), "cron has started the run and it is over", deadline=180)
+    assert case["set"] in repository.receipts(fleet, HOST)
     control.schedule([], schedule_manager="cron").demand()
     assert control.owned() == []
-    wait_until(lambda: control.last("nightly")["ended_at"], "no run is at work", deadline=120)
-    (case,) = control.results("nightly")["cases"]
-    assert case["status"] == "ok" and case["set"] in repository.receipts(fleet, HOST)
+    # A run that cron began meanwhile goes on to its end.
+    wait_until(lambda: not jobs.living_units(fleet, HOST), "no job is at work", deadline=120)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +133,9 @@ class ControlNode:
         return found if isinstance(found, dict) else {}
 
     def results(self, name: str) -> dict[str, Any]:
-        """Return the results of the last run of an entry."""
-        return dict(json.loads(self.fleet.run(self.host, "cat", f"/var/lib/backstay-schedule/{name}/results.json")))
+        """Return the results of the last run of an entry; empty where there are none."""
+        found = self.fleet.read_json(self.host, f"/var/lib/backstay-schedule/{name}/results.json")
+        return found if isinstance(found, dict) else {}
 
     def owned(self) -> list[str]:
         """Return the files of the role that name an entry."""
