@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -15,23 +15,26 @@ from ansible_collections.backstay.fleet.plugins.plugin_utils.schedule_report imp
 from ansible_collections.backstay.fleet.plugins.plugin_utils.worker_client import failed
 
 
+def compare(arguments: dict[str, Any], groups: dict[str, list[str]], moment: datetime) -> dict[str, Any]:
+    """Return ``{changed, lines, missed}``, a failure for entries that are wrong.
+
+    A machine that cannot compute due times is no failure of the listing, but a line that says what was not done.
+    """
+    computed = partial(due_times, since=moment - timedelta(days=float(arguments.get("days", 7))), until=moment)
+    try:
+        return {"changed": False, **report(list(arguments["entries"]), groups, dict(arguments["sets"]), computed, moment)}
+    except NoCalendars as error:
+        return {"changed": False, "lines": [f"NOT COMPARED with the schedule: {error.message}; {error.hint}."], "missed": []}
+    except BackstayError as error:
+        return failed({"changed": False}, error)
+
+
 class ActionModule(ActionBase):
     """Compare without any remote execution."""
 
     _VALID_ARGS = frozenset(("entries", "sets", "days"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return ``{lines, missed}``; where no calendar can be computed, the line that says so."""
+        """Return ``{lines, missed}``."""
         super().run(tmp, task_vars)
-        arguments = self._task.args
-        moment = now()
-        since = moment - timedelta(days=float(arguments.get("days", 7)))
-        groups = dict((task_vars or {})["groups"])
-        try:
-            computed = partial(due_times, since=since, until=moment)
-            found = report(list(arguments["entries"]), groups, dict(arguments["sets"]), computed, moment)
-        except NoCalendars as error:
-            found = {"lines": [f"NOT COMPARED with the schedule: {error.message}; {error.hint}."], "missed": []}
-        except BackstayError as error:
-            return failed({"changed": False}, error)
-        return dict(found, changed=False)
+        return compare(self._task.args, dict((task_vars or {})["groups"]), now())

@@ -51,6 +51,7 @@ class ControlNode:
         script = f"""
         export DEBIAN_FRONTEND=noninteractive
         dpkg -s ansible-core cron >/dev/null 2>&1 || {{ {install}; }}
+        rm -rf /var/lib/backstay-schedule
         mkdir -p {PLACE}/inventories
         """
         self.fleet.shell(self.host, script, timeout=600)
