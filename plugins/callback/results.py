@@ -107,8 +107,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Note a host that could not be reached."""
-        answer = result.result
-        self._collector.failed(result.host.name, _app(result.task), answer, time.monotonic(), "unreachable")
+        if not result.task.ignore_unreachable:
+            self._collector.failed(result.host.name, _app(result.task), result.result, time.monotonic(), "unreachable")
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Write the end, whatever it is."""
