@@ -17,7 +17,7 @@ from lab_tools.shop import HOST
 PLACE = "/opt/backstay"
 INVENTORY = f"{PLACE}/inventories/inside.yml"
 VAULT_PASSWORD_FILE = "/etc/backstay-control/vault-password"
-VAULT_PASSWORD = "correct horse battery staple"
+VAULT_PASSWORD = "lab-vault-Vq73kXw9"  # found nowhere else, so that a search for it means something
 SSH_KEY_FILE = "/etc/backstay-control/id_ed25519"
 # systemd hands credentials over by a mount that has to be seen outside the process that makes it. On a machine of its own it
 # makes the root file system shared for that; in a container it leaves this to the container's manager, and podman does not.
