@@ -158,7 +158,8 @@ def test_a_run_without_hosts_leaves_results_that_say_so(stage: Stage) -> None:
 def test_a_run_that_is_ended_leaves_no_success(stage: Stage, number: int) -> None:
     stage.results.parent.mkdir()
     stage.results.write_text('{"complete": true, "exit": 0}')
-    waiting = {"name": "Wait", "ansible.builtin.wait_for": {"path": str(stage.folder / "never")}}
+    # Long enough for the signal to come first; a killed run leaves the pause to its end.
+    waiting = {"name": "Wait", "ansible.builtin.pause": {"seconds": 8}}
     stage.write({"name": "Job", "backstay.fleet.job": JOB}, waiting)
     process = stage.start("--check", "--limit", "db1", "-f", "1")
     wait_until(stage.junit.exists, what="the run has begun")

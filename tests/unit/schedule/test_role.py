@@ -23,17 +23,11 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"schedule_entries": [dict(NIGHTLY, calendar="every full moon")]},
         "Schedule entry 'nightly': 'every full moon' is not a calendar (Failed to parse",
     ),
-    "incomplete": (
-        {"schedule_entries": [NIGHTLY, {"name": "logs"}]},
-        "schedule entry 'logs': calendar is missing: correct schedule_entries",
-    ),
     "twice": ({"schedule_entries": [NIGHTLY, NIGHTLY]}, "schedule entry 'nightly': there are two entries of this name"),
     "no cron": (
         {"schedule_entries": [{"name": "nightly", "calendar": "daily"}]},
         "Schedule entry 'nightly': here has no systemd",
     ),
-    "playbook": ({"schedule_entries": [dict(NIGHTLY, playbook="absent")]}, "playbooks/absent.yml: check schedule_checkout"),
-    "account": ({"schedule_user": "nobody-like-this"}, "here has no account 'nobody-like-this'"),
     "tmp": (
         {"schedule_manager": "systemd", "schedule_checkout": "/tmp/x"},
         "'/tmp/x' must be an absolute path outside /tmp",
