@@ -109,9 +109,3 @@ def test_what_an_entry_runs_has_no_secret_and_no_variable_on_its_command_line(tm
     assert "hidden-value" not in output and "a key" not in output
     (line,) = [line for line in added if line.startswith("0 2 * * * root ")]
     assert "exec /usr/local/lib/backstay/run_schedule.py /etc/backstay-schedule/nightly.json" in line
-
-
-def test_an_empty_list_needs_nothing(tmp_path: Path) -> None:
-    variables = {"schedule_entries": [], "schedule_program": "/nowhere/ansible-playbook"}
-    status, output = run(tmp_path, ROOT / "playbooks/schedule.yml", variables, "--tags", "remove")
-    assert status == 0, output
