@@ -32,5 +32,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Look whether anything was done on any host."""
         if not stats.processed:
-            self._display.error("No host was reached, so nothing was done: check the groups app_* of the inventory.")
+            self._display.error(
+                "No host was reached, so nothing was done: check --limit and the groups of the inventory (app_*, control)."
+            )
             raise SystemExit(NO_HOSTS_STATUS)

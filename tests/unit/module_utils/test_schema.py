@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our own checker must come to the same verdict as the real jsonschema library, on both schemas that travel."""
+"""Our own checker must come to the same verdict as the real jsonschema library, on all schemas that travel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.job import JOB_SCHEMA
 from ansible_collections.backstay.fleet.plugins.module_utils.receipt import RECEIPT_SCHEMA
+from ansible_collections.backstay.fleet.plugins.module_utils.results import RESULTS_SCHEMA
 from ansible_collections.backstay.fleet.plugins.module_utils.schema import problems
 from hypothesis import example, given
 from unit.support.documents import any_json, spoilt, valid
@@ -18,7 +19,7 @@ _KNOWN_WORDS = {
 }  # fmt: skip
 
 
-_THEIRS = {id(schema): jsonschema.Draft202012Validator(schema) for schema in (JOB_SCHEMA, RECEIPT_SCHEMA)}
+_THEIRS = {id(schema): jsonschema.Draft202012Validator(schema) for schema in (JOB_SCHEMA, RECEIPT_SCHEMA, RESULTS_SCHEMA)}
 
 
 def _same_verdict(schema: dict[str, Any], document: Any) -> bool:
@@ -40,6 +41,11 @@ def test_valid_receipts_pass_both(document: Any) -> None:
     assert _same_verdict(RECEIPT_SCHEMA, document)
 
 
+@given(valid(RESULTS_SCHEMA))
+def test_valid_results_pass_both(document: Any) -> None:
+    assert _same_verdict(RESULTS_SCHEMA, document)
+
+
 @given(spoilt(JOB_SCHEMA))
 def test_spoilt_jobs_get_the_same_verdict(document: Any) -> None:
     _same_verdict(JOB_SCHEMA, document)
@@ -48,6 +54,11 @@ def test_spoilt_jobs_get_the_same_verdict(document: Any) -> None:
 @given(spoilt(RECEIPT_SCHEMA))
 def test_spoilt_receipts_get_the_same_verdict(document: Any) -> None:
     _same_verdict(RECEIPT_SCHEMA, document)
+
+
+@given(spoilt(RESULTS_SCHEMA))
+def test_spoilt_results_get_the_same_verdict(document: Any) -> None:
+    _same_verdict(RESULTS_SCHEMA, document)
 
 
 _PARTS = [
