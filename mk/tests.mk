@@ -13,10 +13,10 @@ e2e: venv ## Round trip of one app, or one story: make e2e APP=mysql, APP=schedu
 	@$(WITH_LAB) $(BIN)/pytest -q $(if $(filter $(APPS),$(APP)),tests/integration/test_round_trip.py --app $(APP),\
 		tests/integration/test_$(subst -,_,$(APP)).py)
 
-integration: venv ## All tests of the whole product on the rehearsal fleet
-	@$(WITH_LAB) $(BIN)/pytest -q tests/integration
+integration: venv ## All tests of the whole product on the rehearsal fleet (SHORT=--short leaves out the long ones)
+	@$(WITH_LAB) $(BIN)/pytest -q --durations=10 $(SHORT) tests/integration
 
 # The seed is fixed here so that a run can be compared with the one before; `make faults` draws new offsets every time.
-test: venv ## Everything: unit and contract, integration, faults in short (needs root for the lab)
-	@$(MAKE) --no-print-directory unit
-	@$(WITH_LAB) $(MAKE) --no-print-directory integration faults APP=mysql FAULTS=short FAULTS_SEED=1
+test: venv ## Everything in its short form: unit, local, integration, faults (needs root for the lab)
+	@$(MAKE) --no-print-directory unit local
+	@$(WITH_LAB) $(MAKE) --no-print-directory integration faults-short SHORT=--short

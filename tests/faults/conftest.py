@@ -21,19 +21,14 @@ NOT_RUN = pytest.StashKey[list[str]]()
 # One or two of each kind, for `make test`.
 SHORT = frozenset(
     {
-        "test_server_stopped",
         "test_server_killed",
-        "test_session_killed",
         "test_sshd_stopped_and_started",
-        "test_network_cut",
-        "test_control_node_killed_before_the_job",
         "test_control_node_killed_and_attached_to",
         "test_two_backups_at_once",
         "test_server_killed_and_restarted",
         "test_server_gone_for_good",
         "test_upload_fails_and_the_originals_are_purged",
         "test_worker_killed_while_replaying",
-        "test_clock_went_back",
     }
 )
 

@@ -171,16 +171,13 @@ def test_verification_replays_the_logs(timeline: Timeline, playbooks: Playbooks)
     assert {"replay", "mariadb-check"} <= {check["name"] for check in done["checks"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "because"),
     [
         ("RESET MASTER", "reset"),
-        pytest.param("SET GLOBAL server_id = 4711", "the server is another one", marks=pytest.mark.long),
-        pytest.param(
-            "FLUSH BINARY LOGS; FLUSH BINARY LOGS; PURGE BINARY LOGS TO '{newest}'",
-            "gone from the server",
-            marks=pytest.mark.long,
-        ),
+        ("SET GLOBAL server_id = 4711", "the server is another one"),
+        ("FLUSH BINARY LOGS; FLUSH BINARY LOGS; PURGE BINARY LOGS TO '{newest}'", "gone from the server"),
     ],
 )
 def test_a_broken_history_makes_the_next_log_backup_a_full_one(

@@ -167,6 +167,7 @@ def test_a_failure_stops_its_dependants_only_and_the_rest_can_follow(
     fleet.shell(SPARE, "rm -rf /var/lib/.backstay-mysql/landing-*")
 
 
+@pytest.mark.long
 def test_nothing_is_touched_while_a_part_of_the_plan_is_refused(
     past: Past, books: Books, fleet: Fleet, application: Adapter, places: None
 ) -> None:
@@ -187,6 +188,7 @@ def test_nothing_is_touched_while_a_part_of_the_plan_is_refused(
     assert fleet.run(SPARE, "ls", "-A", FULL).split() == ["somebody"]
 
 
+@pytest.mark.long
 def test_a_target_that_cannot_be_reached_is_in_the_plan_and_takes_only_dependants_along(
     past: Past, books: Books, application: Adapter, tmp_path: Path
 ) -> None:
@@ -202,6 +204,7 @@ def test_a_target_that_cannot_be_reached_is_in_the_plan_and_takes_only_dependant
     alone.refused("REFUSED: ghost1 cannot be reached:", "Nothing was touched")
 
 
+@pytest.mark.long
 def test_a_target_that_is_lost_on_the_way_takes_only_dependants_along(
     past: Past, books: Books, fleet: Fleet, application: Adapter, places: None
 ) -> None:
@@ -226,6 +229,7 @@ def test_a_target_that_is_lost_on_the_way_takes_only_dependants_along(
     assert application.prove(host=SPARE) == past.content
 
 
+@pytest.mark.long
 def test_a_limit_leaves_out_and_says_what_that_means(past: Past, books: Books) -> None:
     run = books.run("--check", "--limit", SPARE, entries=[in_place(past), copy(past)])
     run.refused("shop: mysql of shop-db1 to shop-db1, replacing its data; LEFT OUT: --limit leaves out shop-db1")

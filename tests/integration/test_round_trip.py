@@ -47,6 +47,7 @@ def test_quiesced_data_comes_back_with_equal_hashes(live: App, playbooks: Playbo
     assert live.prove() == content
 
 
+@pytest.mark.long
 def test_restore_replaces_newer_data_and_keeps_it_aside(live: App, playbooks: Playbooks, fleet: Fleet) -> None:
     content = live.quiesce()
     done = back_up(playbooks, live).record
@@ -69,6 +70,7 @@ def test_restore_to_another_host(live: App, playbooks: Playbooks) -> None:
     live.prove(known=known)
 
 
+@pytest.mark.long
 def test_restore_to_another_directory_runs_beside_the_live_server(live: App, playbooks: Playbooks) -> None:
     content = live.quiesce()
     back_up(playbooks, live)
@@ -81,6 +83,7 @@ def test_restore_to_another_directory_runs_beside_the_live_server(live: App, pla
         live.end_side(live.host, live.restore_to)
 
 
+@pytest.mark.long
 def test_verify_proves_a_set_without_touching_live_data(live: App, first_set: str, playbooks: Playbooks) -> None:
     identity = live.identity()
     done = playbooks.run("verify", "--limit", live.host, backstay_set=first_set).demand().record

@@ -77,6 +77,7 @@ def test_a_timer_fires_and_the_run_brings_a_set_offsite(control: ControlNode, fl
     assert case["set"] in set(repository.receipts(fleet, HOST)) - set(before)
 
 
+@pytest.mark.long
 def test_the_role_tells_then_does_then_changes_nothing_and_shows_no_secret(control: ControlNode, fleet: Fleet) -> None:
     looked = control.schedule([NIGHTLY], "--check").demand()
     assert "changed=0" not in looked.output.rpartition("PLAY RECAP")[2]
@@ -97,6 +98,7 @@ def test_the_role_tells_then_does_then_changes_nothing_and_shows_no_secret(contr
     assert overall < 3, exposure.rpartition("\n→")[2]
 
 
+@pytest.mark.long
 def test_removing_an_entry_removes_its_timer(control: ControlNode, fleet: Fleet) -> None:
     control.schedule([NIGHTLY, dict(OFTEN, calendar="monthly")]).demand()
     control.schedule([NIGHTLY]).demand()
@@ -107,6 +109,7 @@ def test_removing_an_entry_removes_its_timer(control: ControlNode, fleet: Fleet)
     assert fleet.run(control.host, "systemctl", "list-units", "--all", "--no-legend", "backstay-schedule-*").strip() == ""
 
 
+@pytest.mark.long
 def test_a_missed_run_is_shown_then_caught_up_and_shown(control: ControlNode, fleet: Fleet) -> None:
     assert repository.receipts(fleet, HOST), "a schedule counts from the first set on"
     due = (datetime.now(UTC) + timedelta(seconds=60)).replace(microsecond=0)
@@ -128,6 +131,7 @@ def test_a_missed_run_is_shown_then_caught_up_and_shown(control: ControlNode, fl
     remove_all(control, "once")
 
 
+@pytest.mark.long
 def test_where_there_is_no_systemd_cron_runs_the_same(control: ControlNode, fleet: Fleet) -> None:
     entry = dict(NIGHTLY, limit=HOST, jitter=1, cron="* * * * *")
     control.schedule([NIGHTLY]).demand()

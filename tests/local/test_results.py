@@ -21,7 +21,7 @@ from unit.support.junit import problems_of
 from unit.support.sandbox import wait_until
 from unit.support.steps import good
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = str(Path(sys.executable).parent / "ansible-playbook")
 # A job in check mode reaches no host; the rest is what roles do around it.
 JOB = {
@@ -158,8 +158,8 @@ def test_a_run_without_hosts_leaves_results_that_say_so(stage: Stage) -> None:
 def test_a_run_that_is_ended_leaves_no_success(stage: Stage, number: int) -> None:
     stage.results.parent.mkdir()
     stage.results.write_text('{"complete": true, "exit": 0}')
-    # Long enough for the signal to come first; a killed run leaves the pause to its end.
-    waiting = {"name": "Wait", "ansible.builtin.pause": {"seconds": 8}}
+    # Long enough for the signal to come first; a killed run leaves it to its end. (A pause would take SIGINT for its own.)
+    waiting = {"name": "Wait", "ansible.builtin.command": {"argv": ["sleep", "8"]}, "check_mode": False}
     stage.write({"name": "Job", "backstay.fleet.job": JOB}, waiting)
     process = stage.start("--check", "--limit", "db1", "-f", "1")
     wait_until(stage.junit.exists, what="the run has begun")

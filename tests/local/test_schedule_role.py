@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = str(Path(sys.executable).parent / "ansible-playbook")
 NIGHTLY: dict[str, Any] = {"name": "nightly", "calendar": "02:00 UTC", "cron": "0 2 * * *"}
 

@@ -20,7 +20,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps import load_ap
 from ansible_collections.backstay.fleet.plugins.module_utils.job import KINDS, step_type
 from unit.support.contract import APP_ENTRY_POINTS
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 APPS = sorted(path.name[len("app_") :] for path in (ROOT / "roles").glob("app_*"))
 # What preflight of each app finds; a new app adds its own.
 FACTS: dict[str, dict[str, Any]] = {
