@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import threading
 from typing import Any
 
-from lab_tools.playbooks import Playbooks, Run
+from lab_tools.playbooks import Playbooks, Run, kill_whole
 from lab_tools.waiting import wait_until
 
 
@@ -46,10 +45,9 @@ class Running:
         assert words in self.output, f"the playbook ended without saying '{words}':\n{self.output}"
 
     def kill(self) -> None:
-        """Kill the playbook with everything in its process group, as a control node dies."""
+        """Kill the playbook with everything below it, as a control node dies."""
         assert self._process.poll() is None, f"the playbook is already over:\n{self.output}"
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        kill_whole(self._process)
 
     def finish(self, deadline: float = 300) -> Run:
         """Return how the playbook ended. Raise AssertionError when it does not end in time."""
@@ -64,8 +62,7 @@ class Running:
     def abandon(self) -> None:
         """Kill the playbook if it still runs: for clean-ups."""
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(30)
+            kill_whole(self._process)
 
 
 class Command:

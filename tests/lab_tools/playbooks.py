@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -113,6 +115,31 @@ def _children_cpu() -> float:
     """Return the CPU seconds of all ended children of this process, their own children included."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below ``pid``, parents before children, whatever session or group they are in."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                parent = int((path / "stat").read_bytes().rpartition(b")")[2].split()[1])
+            except OSError:
+                continue  # it ended meanwhile
+            children.setdefault(parent, []).append(int(path.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found[1:]
+
+
+def kill_whole(process: subprocess.Popen[bytes]) -> None:
+    """Kill a begun playbook with all its workers, as a control node dies: they have sessions of their own."""
+    process.send_signal(signal.SIGSTOP)  # nothing new is begun while the others are looked for
+    for pid in [*descendants(process.pid), process.pid]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait(30)
 
 
 def end_group(process: subprocess.Popen[bytes], signal_number: int) -> None:
