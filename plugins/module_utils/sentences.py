@@ -13,4 +13,11 @@ def say(error: BackstayError) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """Return ``text`` with a full stop last and a capital first, unless its first word is a path, or a name such as db1."""
+    first = text.split(maxsplit=1)[0].rstrip(".!?")
+    begin = (
+        text
+        if "/" in first or any(not (letter.isalpha() or letter in "-':,") for letter in first)
+        else text[0].upper() + text[1:]
+    )
+    return begin + ("" if text.endswith((".", "!", "?")) else ".")

@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, BadInput
+from ansible_collections.backstay.fleet.plugins.module_utils.sentences import say
 from ansible_collections.backstay.fleet.plugins.plugin_utils import worker_archive
 from ansible_collections.backstay.fleet.plugins.plugin_utils.repository_access import AccessBuilder
 
@@ -81,12 +82,4 @@ def access_files_of(host: str | None, task_vars: dict[str, Any]) -> dict[str, st
 
 def failed(result: dict[str, Any], error: BackstayError, **more: Any) -> dict[str, Any]:
     """Return ``result`` as a failure whose ``msg`` is the one sentence for the operator."""
-    message = " ".join(_sentence(part) for part in (error.message, error.hint) if part)
-    return dict(result, failed=True, msg=message, code=error.code, **more)
-
-
-def _sentence(text: str) -> str:
-    """Return ``text`` with a full stop last and a capital first, unless its first word is a path or a name with a dot."""
-    first = text.split(maxsplit=1)[0]
-    begin = text if {"/", "."} & set(first.rstrip(".")) else text[0].upper() + text[1:]
-    return begin + ("" if text.endswith((".", "!", "?")) else ".")
+    return dict(result, failed=True, msg=say(error), code=error.code, **more)

@@ -23,7 +23,7 @@ RESTORE = ("restore", "--limit", "shop-db1")
 BAD_INPUT: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "app that the host does not have": (
         ("backup",), {"backstay_only_app": "nosuch"},
-        "shop-db1 has no app 'nosuch': put it into a group app_<app> of the inventory",
+        "shop-db1 has no app 'nosuch'. Put it into a group app_<app> of the inventory",
     ),
     "kind": (
         ("backup",), {"backstay_kind": "weekly"},
@@ -31,7 +31,7 @@ BAD_INPUT: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     ),
     "kind that the app does not have": (
         ("backup",), {"backstay_kind": "differential"},
-        "There is no backup of kind 'differential' for mysql. Kinds: full.",
+        "There is no backup of kind 'differential' for mysql. Kinds: full, incremental, log.",
     ),
     "transport": (
         ("backup",), {"backstay_transport": "pigeon"},
@@ -60,7 +60,7 @@ BAD_INPUT: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "confirmation of another host": (RESTORE, {"backstay_confirm": "spare1"}, "This restore replaces data on shop-db1."),
     "no limit": (("restore",), CONFIRMED, "A restore needs --limit: name the hosts that are to receive the data."),
     "source": (
-        ("verify",), {"backstay_source": "nosuchhost"}, "The inventory has no host 'nosuchhost': check backstay_source.",
+        ("verify",), {"backstay_source": "nosuchhost"}, "The inventory has no host 'nosuchhost'. Check backstay_source.",
     ),
 }  # fmt: skip
 

@@ -110,6 +110,7 @@ def test_an_unknown_source_is_bad_input_and_none_needs_no_files() -> None:
     [
         ("it is in use", "wait for it", "It is in use. Wait for it."),
         ("it is in use.", "", "It is in use."),
+        ("shop-db1 has no app", "", "shop-db1 has no app."),
         ("is it?", "look!", "Is it? Look!"),
     ],
 )
