@@ -156,18 +156,25 @@ def plan(
     if moment is not None and moment > now:
         raise PlanRefused(f"{format_moment(moment)} lies in the future", _nearest(summaries, moment))
     logs = streams(_up_to(summaries, wanted_set))
-    if moment is not None:
-        chosen = _reach(chains, logs, to_moment(moment, exact=bool(logs)))
-    elif wanted_set is not None:
-        chosen = _reach(chains, logs, to_set(wanted_set))
-    elif position is not None:
-        chosen = _reach(chains, logs, to_position(*position))
-    else:
-        chosen = _latest(chains, logs)
+    goal = _goal(moment, wanted_set, position, exact=bool(logs))
+    if goal and position is not None:
+        _require_one_history(chains, logs, goal)
+    chosen = _reach(chains, logs, goal) if goal else _latest(chains, logs)
     if chosen is None:
-        name = format_moment(moment) if moment else f"set {wanted_set}" if wanted_set else f"position {(position or '?')[0]}"
-        raise PlanRefused(f"{name} cannot be restored", _nearest(summaries, moment))
+        raise PlanRefused(f"{goal.name if goal else 'the latest'} cannot be restored", _nearest(summaries, moment))
+    if is_log(chosen[-1]):
+        _require_one_order(chosen, logs[chosen[-1]["stream"]], moment)
     return _outline(chosen, moment, position[0] if position else None)
+
+
+def _goal(
+    moment: Optional[datetime], wanted_set: Optional[str], position: Optional[Tuple[str, Covers]], exact: bool
+) -> Optional[Goal]:
+    if moment is not None:
+        return to_moment(moment, exact)
+    if wanted_set is not None:
+        return to_set(wanted_set)
+    return to_position(*position) if position is not None else None
 
 
 def _outline(chosen: List[Summary], moment: Optional[datetime], position: Optional[str]) -> Dict[str, Any]:
@@ -209,6 +216,37 @@ def _reach(chains: List[List[Summary]], logs: Dict[str, List[Summary]], goal: Go
             if is_log(line[-1]) and goal.reached_by(line[-1]):
                 return line
     return None
+
+
+def _require_one_order(line: List[Summary], logs: List[Summary], moment: Optional[datetime]) -> None:
+    """Raise PlanRefused when the log sets do not stand in one order of time, or two of them claim the same stretch."""
+    text = format_moment(moment) if moment else ""
+    for item in logs:
+        if text and item["first"] >= line[-1]["last"] and item["consistent_at"] < text:
+            raise PlanRefused(
+                f"the clock of the host went back: log set {item['set']} ends before {text} and lies behind {line[-1]['set']}",
+                "restore to a set (backstay_set) or a position (backstay_position)",
+            )
+        for used in line:
+            if is_log(used) and item["last"] == used["last"] and item.get("mark") != used.get("mark"):
+                raise PlanRefused(
+                    f"log sets {used['set']} and {item['set']} end at the same place with different transactions",
+                    "the server was set back without a restore by Backstay; restore to a data set (backstay_set)",
+                )
+
+
+def _require_one_history(chains: List[List[Summary]], logs: Dict[str, List[Summary]], goal: Goal) -> None:
+    """Raise PlanRefused when several histories of the server pass a position: names and GTIDs begin again after a reset."""
+    found: Dict[str, str] = {}
+    for chain in chains:
+        line = _reach([chain], logs, goal)
+        if line:
+            found.setdefault(line[-1]["stream"], line[-1]["consistent_at"])
+    if len(found) > 1:
+        raise PlanRefused(
+            f"{goal.name} lies in {len(found)} histories of the server, that end at {', '.join(sorted(found.values()))}",
+            "restore to a moment (backstay_moment) or a set (backstay_set)",
+        )
 
 
 def _line(chain: List[Summary], logs: Dict[str, List[Summary]], reached_by: Covers) -> List[Summary]:

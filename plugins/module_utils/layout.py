@@ -42,6 +42,11 @@ def newest(host: str, app: str) -> Path:
     return ROOT / "newest" / f"{quote_name(host)}+{app}.json"
 
 
+def restored(host: str, app: str) -> Path:
+    """Return the file that says when data of a host's app was last exchanged by a restore."""
+    return ROOT / "restored" / f"{quote_name(host)}+{app}.json"
+
+
 def plan(plan_hash: str) -> Path:
     """Return the file that keeps a plan between showing it and doing it."""
     return ROOT / "plans" / f"{plan_hash}.json"

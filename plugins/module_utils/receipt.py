@@ -20,7 +20,7 @@ SCHEMA_NAME = "backstay.receipt/1"
 _TEXT = {"type": "string", "minLength": 1}
 MOMENT = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"}
 HASH = {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"}
-_POSITION = {"type": "string", "pattern": r"^[0-9A-Za-z:._-]{1,120}\Z"}
+POSITION = {"type": "string", "pattern": r"^[0-9A-Za-z:._-]{1,120}\Z"}
 _COUNT = {"type": "integer", "minimum": 0}
 
 RECEIPT_SCHEMA: Dict[str, Any] = {
@@ -72,7 +72,7 @@ RECEIPT_SCHEMA: Dict[str, Any] = {
             "type": "object",
             "additionalProperties": False,
             "required": ["id", "first", "last"],
-            "properties": {"id": _POSITION, "first": _POSITION, "last": _POSITION, "mark": {"type": "string"}},
+            "properties": {"id": POSITION, "first": POSITION, "last": POSITION, "mark": {"type": "string"}},
         },
         "started_at": MOMENT,
         # Data: nothing in the set was committed after this moment. Logs: all that was committed before it is in the set or

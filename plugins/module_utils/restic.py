@@ -20,11 +20,11 @@ from .errors import (
     RepositoryPartial,
     RepositoryPassword,
 )
-from .job import KINDS
+from .job import KINDS, SET_PATTERN
 from .moment import is_moment
 from .names import unquote_name
 from .process import spell_status
-from .receipt import HASH, MOMENT
+from .receipt import HASH, MOMENT, POSITION
 from .schema import problems
 
 MINIMUM_VERSION = (0, 17)  # the first with --stdin-from-command and the exit status 10, 11, 12
@@ -50,8 +50,12 @@ _RECEIPT_TAGS = {
     "required": ["part", "set", "app", "kind", "parent", "at", "receipt", "size", "bytes"],
     "properties": {
         "part": {"enum": [RECEIPT_PART]},
-        "set": {"type": "string", "minLength": 1},
+        # It names folders where it is landed: a repository may be hostile.
+        "set": {"type": "string", "pattern": SET_PATTERN},
         "kind": {"enum": list(KINDS)},
+        "stream": POSITION,
+        "first": POSITION,
+        "last": POSITION,
         "at": MOMENT,
         "receipt": HASH,
         "size": _COUNT,

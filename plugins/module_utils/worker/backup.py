@@ -204,7 +204,13 @@ def salvage(job: Job) -> List[str]:
     leftovers = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     for folder in leftovers:
         draft = read_json(folder / CAPTURED)
-        if draft is not None and _consumed(draft) and not _committed(job, draft):
+        if draft is None or not _consumed(draft):
+            swap.remove_tree(folder)
+            continue
+        if _committed(job, draft):
+            # It died between commit and note: what it holds must not be taken again, or for missing.
+            newest.store(draft["host"], draft["app"], newest.fetch(job.access, draft["host"], draft["app"]))
+        else:
             job.begin_step(f"salvage {draft['set']}")
             job.folder.event(f"salvage {draft['set']}")
             _verify_staged(draft)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -40,6 +41,8 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
     _require_space(Path(arguments["into"].replace("{set}", "")), total)
     for item, artifact in artifacts:
         into = Path(arguments["into"].replace("{set}", item["set"]))
+        if os.path.normpath(str(into)) != str(into):
+            raise IntegrityError(f"set {item['set']!r} would land in {into}", "this repository is not to be trusted")
         job.begin_step(f"land {item['kind']} set {item['set']}", artifact["bytes"])
         if into.exists() and any(into.iterdir()):
             raise CommandFailed(f"{into} is not empty; nothing is ever restored over other data", "remove it and try again")

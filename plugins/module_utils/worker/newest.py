@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from .. import layout, receipt, restic
 from ..apps import load_app
 from ..files import private_directory, read_json, write_json
+from ..moment import format_moment, now
 from ..process import run
 
 CAPTURED = "captured.json"  # in a set's staging folder: everything its receipt needs, written when capture completed
@@ -28,14 +30,32 @@ Newest = Dict[str, Any]
 def kept(host: str, app: str, url_file: str) -> Optional[Newest]:
     """Return the newest sets that this worker keeps of the repository in ``url_file``, None when it keeps none."""
     found = read_json(layout.newest(host, app))
-    return dict(found) if found and found.get("repository") == _repository(url_file) else None
+    if found is None or found.get("repository") != _repository(url_file) or not found.get("data"):
+        return None
+    return _unless_restored(dict(found), host, app)
 
 
-def known(host: str, app: str, url_file: str) -> Optional[Newest]:
-    """Return the kept newest sets as they will be once the captures that still are staged have been salvaged."""
-    found = kept(host, app, url_file)
+def with_drafts(found: Newest, host: str, app: str) -> Newest:
+    """Return the newest sets as they will be once the captures that still are staged have been salvaged."""
     for draft in consumed_drafts(host, app):
-        found = _with(found or {"repository": _repository(url_file)}, draft)
+        found = _with(found, draft)
+    return found
+
+
+def mark_restored(host: str, app: str, run: str) -> None:
+    """Remember, before it is done, that the server's data is exchanged: nothing made before may be continued by it.
+
+    Its logs may lie elsewhere and look as if nothing had happened. Outlives what is kept and what the repository says.
+    """
+    path = layout.restored(host, app)
+    private_directory(path.parent)
+    write_json(path, {"at": format_moment(now()), "run": run})
+
+
+def _unless_restored(found: Newest, host: str, app: str) -> Newest:
+    marker = read_json(layout.restored(host, app))
+    if marker and found.get("data") and found["data"]["started_at"] <= marker["at"]:
+        return dict(found, broken=f"the server was restored by run {marker['run']} since the newest full backup")
     return found
 
 
@@ -48,15 +68,17 @@ def consumed_drafts(host: str, app: str) -> List[Dict[str, Any]]:
 
 
 def fetch(access: restic.Access, host: str, app: str) -> Newest:
-    """Return the newest sets by asking the repository: one listing, and the receipts of the newest data and log sets."""
+    """Return the newest sets by asking the repository: one listing, and the receipts of the newest data set and of the log set
+    that goes farthest in its stream. Without any data set nothing can be continued."""
     listed = _call(access, restic.snapshots_argv(access, host, {"part": restic.RECEIPT_PART, "app": app}))
     sets = restic.committed_sets(json.loads(listed))
+    data = [item for item in sets if item["kind"] != "log"][-1:]
+    logs = [item for item in sets if item["kind"] == "log" and data and item.get("stream") == data[0].get("stream", "")]
     found: Newest = {"repository": _repository(access.url_file)}
-    for wanted in ([s for s in sets if s["kind"] != "log"][-1:], [s for s in sets if s["kind"] == "log"][-1:]):
-        for summary in wanted:
-            raw = _call(access, restic.dump_argv(access, summary["snapshot"], summary["path"])).encode()
-            found = _with(found, receipt.decode(raw, summary["receipt_sha256"]))
-    return found
+    for summary in [*data, *sorted(logs, key=lambda item: str(item["last"]))[-1:]]:
+        raw = _call(access, restic.dump_argv(access, summary["snapshot"], summary["path"])).encode()
+        found = _with(found, receipt.decode(raw, summary["receipt_sha256"]))
+    return _unless_restored(found, host, app)
 
 
 def _call(access: restic.Access, argv: List[str]) -> str:
@@ -69,7 +91,9 @@ def _call(access: restic.Access, argv: List[str]) -> str:
 def note(url_file: str, sealed: Dict[str, Any]) -> None:
     """Keep ``sealed``, which was read back from the repository in ``url_file``, as the newest of its kind."""
     host, app = sealed["host"], sealed["app"]
-    store(host, app, _with(kept(host, app, url_file) or {"repository": _repository(url_file)}, sealed))
+    found = kept(host, app, url_file)
+    if found or sealed["kind"] != "log":
+        store(host, app, _with(found or {"repository": _repository(url_file)}, sealed))
 
 
 def store(host: str, app: str, newest: Newest) -> None:
@@ -106,5 +130,6 @@ def _with(found: Newest, sealed: Dict[str, Any]) -> Newest:
 
 
 def _repository(url_file: str) -> str:
-    """Return what tells one repository from another without telling its password."""
-    return hashlib.sha256(Path(url_file).read_bytes()).hexdigest()
+    """Return what tells one repository from another: its place, whatever the user and password of the day are."""
+    place = re.sub(r"//[^/@]*@", "//", Path(url_file).read_text(encoding="utf-8").strip())
+    return hashlib.sha256(place.encode()).hexdigest()

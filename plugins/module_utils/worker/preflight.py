@@ -7,7 +7,7 @@ import base64
 import http.client
 import ssl
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 from urllib.parse import unquote, urlsplit
 
 from .. import placement, restic
@@ -35,21 +35,25 @@ def inspect(request: Dict[str, Any]) -> Dict[str, Any]:
         checks.append(_repository_check(Path(request["directory"])))
     options = dict(request["options"])
     if request["action"] == "backup":
-        options.update(kind=request["kind"], newest=_newest(request) if checks[-1]["status"] == "ok" else None)
+        options.update(kind=request["kind"], newest=None if _any_failed(checks) else _newest(request))
     seen = app.preflight(options, request["action"])
     return {"checks": checks + seen["checks"], "facts": seen["facts"]}
 
 
+def _any_failed(checks: List[Check]) -> bool:
+    return any(item["status"] == "failed" for item in checks)
+
+
 def _newest(request: Dict[str, Any]) -> Optional[newest.Newest]:
-    """Return the newest sets of the host's app. A full backup asks the repository for nothing: it stands alone."""
-    access = open_access(Path(request["directory"]))
-    found = newest.known(request["host"], request["app"], access.url_file)
-    if found is None and request["kind"] != "full":
-        if request.get("check_mode"):
-            return newest.fetch(access._replace(cache=None), request["host"], request["app"])
-        found = newest.fetch(access, request["host"], request["app"])
-        newest.store(request["host"], request["app"], found)
-    return found
+    """Return the newest sets of the host's app; the repository is asked when this worker keeps none of it."""
+    host, app, access = request["host"], request["app"], open_access(Path(request["directory"]))
+    found = newest.kept(host, app, access.url_file)
+    if found is None and request.get("check_mode"):
+        found = newest.fetch(access._replace(cache=None), host, app)
+    elif found is None:
+        found = newest.fetch(access, host, app)
+        newest.store(host, app, found)
+    return newest.with_drafts(found, host, app)
 
 
 def _restic_check() -> Check:

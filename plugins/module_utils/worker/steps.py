@@ -12,7 +12,7 @@ from ..apps import load_app
 from ..errors import BadInput, CommandFailed, Refused
 from ..job import step_type
 from ..process import run
-from . import services, swap
+from . import newest, services, swap
 from .capture import capture
 from .job import Job
 from .land import land
@@ -66,6 +66,7 @@ def exchange(job: Job, arguments: Dict[str, Any]) -> None:
     for entry in job.folder.undo_entries():
         job.folder.note_made("hold", entry["service"])
         services.hold(entry["service"], job.specification["run"])
+    newest.mark_restored(job.specification["host"], job.specification["app"], job.specification["run"])
     job.seen["aside"] = str(swap.exchange(job.folder.path, job.specification["run"], arguments))
     job.seen["keep_aside"] = arguments.get("keep_aside", True)
 

@@ -16,6 +16,11 @@ BASE = [
 ]  # fmt: skip
 
 
+def ids(number: int) -> str:
+    """Return the id of a set."""
+    return f"20261121T090000Z-00000{number}"
+
+
 @pytest.mark.parametrize(
     ("argv", "rest"),
     [
@@ -120,7 +125,7 @@ def test_versions(text: str, version: tuple[int, ...]) -> None:
 def listed(**changes: Any) -> dict[str, Any]:
     """Return a receipt snapshot as restic lists it."""
     tags = {
-        "app": "mysql", "kind": "log", "set": "s1", "part": "receipt", "parent": "s0", "at": "2026-11-21T09:00:00.000000Z",
+        "app": "mysql", "kind": "log", "set": ids(1), "part": "receipt", "parent": ids(0), "at": "2026-11-21T09:00:00.000000Z",
         "bytes": "500", "size": "90", "receipt": "ab" * 32,
     }  # fmt: skip
     tags.update(changes.pop("tags", {}))
@@ -137,11 +142,11 @@ def listed(**changes: Any) -> dict[str, Any]:
 def test_a_receipt_snapshot_is_a_set() -> None:
     assert restic.committed_sets([listed()]) == [
         {
-            "set": "s1",
+            "set": ids(1),
             "host": "shop-db1",
             "app": "mysql",
             "kind": "log",
-            "parent": "s0",
+            "parent": ids(0),
             "consistent_at": "2026-11-21T09:00:00.000000Z",
             "receipt_sha256": "ab" * 32,
             "snapshot": "cd" * 32,
@@ -174,17 +179,22 @@ def test_a_snapshot_without_any_of_the_tags_is_no_set(name: str) -> None:
     ids=str,
 )
 def test_partial_foreign_and_broken_snapshots_are_no_sets_and_hide_no_others(changes: dict[str, Any]) -> None:
-    good = listed(tags={"set": "s9"})
-    assert [item["set"] for item in restic.committed_sets([listed(**changes), good])] == ["s9"]
+    good = listed(tags={"set": ids(9)})
+    assert [item["set"] for item in restic.committed_sets([listed(**changes), good])] == [ids(9)]
 
 
 @given(st.permutations(range(4)))
 def test_sets_are_listed_by_time(order: list[int]) -> None:
-    snapshots = [listed(tags={"set": f"s{number}", "at": f"2026-11-21T0{number}:00:00.000000Z"}) for number in order]
-    assert [item["set"] for item in restic.committed_sets(snapshots)] == ["s0", "s1", "s2", "s3"]
+    snapshots = [listed(tags={"set": ids(number), "at": f"2026-11-21T0{number}:00:00.000000Z"}) for number in order]
+    assert [item["set"] for item in restic.committed_sets(snapshots)] == [
+        ids(0),
+        ids(1),
+        ids(2),
+        ids(3),
+    ]
 
 
 def test_a_full_set_has_no_parent_and_is_listed_once() -> None:
     again = [listed(tags={"kind": "full", "parent": ""}), listed(tags={"kind": "full", "parent": ""})]
     found = restic.committed_sets(again)
-    assert [(item["set"], item["parent"]) for item in found] == [("s1", None)]
+    assert [(item["set"], item["parent"]) for item in found] == [(ids(1), None)]

@@ -14,7 +14,8 @@ FORMAT, STOP, ROTATE, QUERY, XID, GTID, GTID_LIST, ENCRYPTION = 15, 3, 4, 2, 16,
 class BinaryLog:
     """A file under construction; ``marks`` are the positions at which each transaction begins."""
 
-    def __init__(self, checksums: bool = True, created: int = 1_000, in_use: bool = False) -> None:
+    def __init__(self, checksums: bool = True, created: int = 1_000, in_use: bool = False, closed: int = 2_000_000_000) -> None:
+        self._closed = closed
         self.raw = bytearray(b"\xfebin")
         self.marks: list[int] = []
         self._checksums = checksums
@@ -43,6 +44,11 @@ class BinaryLog:
         self._add(XID, at, struct.pack("<Q", sequence), server)
         return self
 
+    def load_data(self) -> BinaryLog:
+        """Add the beginning of a LOAD DATA that was logged as a statement."""
+        self._add(17, 1_000, struct.pack("<I", 1) + b"rows")
+        return self
+
     def encrypted(self) -> BinaryLog:
         """Say that all that follows is encrypted."""
         self._add(ENCRYPTION, 1_000, bytes(17))
@@ -56,6 +62,6 @@ class BinaryLog:
     def write(self, path: Path, rotate: bool = True) -> Path:
         """Write the file, closed by a rotation or left as a dead server leaves it, and return its path."""
         if rotate:
-            self._add(ROTATE, 2_000_000_000, struct.pack("<Q", 4) + b"next")
+            self._add(ROTATE, self._closed, struct.pack("<Q", 4) + b"next")
         path.write_bytes(self.raw)
         return path

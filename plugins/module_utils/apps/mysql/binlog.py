@@ -20,6 +20,7 @@ MAGIC = b"\xfebin"
 FIRST_EVENT = len(MAGIC)
 _HEADER = struct.Struct("<IBIIIH")  # timestamp, type, server id, size, end position, flags
 _ROTATE, _STOP, _FORMAT, _ENCRYPTION, _GTID, _GTID_LIST = 4, 3, 15, 164, 162, 163
+_LOAD_QUERIES = (17, 18)  # LOAD DATA logged as a statement: its file lies in pieces in the log
 _IN_USE = 0x1  # a file that was open when its server died keeps this flag; its checksum is made without it
 _CHECKSUM_CRC32 = 1
 _CHECKSUM_BYTES = 4
@@ -41,7 +42,11 @@ class Event(NamedTuple):
 
 
 class Group(NamedTuple):
-    """One transaction or statement, as it is replayed whole: from its GTID event to the next group."""
+    """One transaction or statement, as it is replayed whole: from its GTID event to the next group.
+
+    ``at`` is when its last statement (of a transaction its COMMIT) began; statements that overlap are logged in the order of
+    their commits, so these times may go back a little from one group to the next.
+    """
 
     begin: int
     at: int
@@ -160,6 +165,8 @@ class Walk:
         self.created_at = 0
         self.server = 0
         self.in_use = False
+        self.closed_at = 0  # by the server's clock; 0 for a file that nobody closed
+        self.load_data = False
 
     def groups(self) -> Iterator[Group]:
         """Yield every group in the file; the attributes hold what was met so far."""
@@ -178,7 +185,10 @@ class Walk:
                 gtid = gtid_of(event)
                 yield Group(event.begin, event.at, gtid)
                 self.state[gtid[0]] = gtid[1:]
-            if event.kind not in (_ROTATE, _STOP):
+            self.load_data = self.load_data or event.kind in _LOAD_QUERIES
+            if event.kind in (_ROTATE, _STOP):
+                self.closed_at = event.at
+            else:
                 self.end = event.end
 
 
@@ -186,13 +196,14 @@ def scan(path: Path) -> Dict[str, Any]:
     """Return the facts of a closed file: size, hash, server, GTIDs at its beginning and end, number and times of its groups.
 
     ``begin`` and ``end`` are GTID lists, ``first_at`` and ``last_at`` seconds since 1970 (0 without a group),
-    ``backwards`` whether the server's clock went back meanwhile. Raise IntegrityError for a damaged file.
+    ``backwards`` whether a group began after the file was closed: then the server's clock went back meanwhile, ``disordered``
+    whether sequence numbers do not rise within a domain. Raise IntegrityError for a damaged file.
     """
     walk = Walk(path)
-    count, first, last, newest, backwards = 0, 0, 0, 0, False
+    count, first, last, newest, disordered = 0, 0, 0, 0, False
     for group in walk.groups():
-        count, first, last = count + 1, first or group.at, group.at
-        backwards, newest = backwards or group.at < newest, max(newest, group.at)
+        count, first, last, newest = count + 1, first or group.at, group.at, max(newest, group.at)
+        disordered = disordered or passed(walk.state, group.gtid)
     if walk.begin_state is None:
         raise BadInput(f"binary log {path.name} has no list of GTIDs", "it was not written by MariaDB 10.0.2 or later")
     return {
@@ -206,7 +217,10 @@ def scan(path: Path) -> Dict[str, Any]:
         "groups": count,
         "first_at": first,
         "last_at": last,
-        "backwards": backwards,
+        "closed_at": walk.closed_at,
+        "backwards": bool(walk.closed_at and newest > walk.closed_at + 1),
+        "disordered": disordered,
+        "load_data": walk.load_data,
         "in_use": walk.in_use,
     }
 
@@ -236,38 +250,43 @@ def is_boundary(path: Path, position: int) -> bool:
 
 
 class Stop(NamedTuple):
-    """Where a replay ends: before ``position`` of ``file``; ``state`` is what has then been replayed."""
+    """Where a replay ends: before ``position`` of ``file``; ``state`` is what has then been replayed.
+
+    ``overtaken`` groups lie behind it although they began before the second that was asked for.
+    """
 
     file: str
     position: int
     state: str
     last_at: int
+    overtaken: int = 0
 
 
 def stop_before_second(paths: List[Path], start: int, second: int) -> Stop:
-    """Return where the replay of ``paths`` from ``start`` (in the first) ends so that nothing of ``second`` or later is in it.
+    """Return where the replay of ``paths`` from ``start`` (in the first) ends: before the first group of ``second`` or later.
 
-    Times in the log are whole seconds, so what was committed within the second of a moment may lie on either side of it.
-    Raise BadInput when the server's clock went back across it: then a second names no place in the log.
+    Groups are logged in the order of their commits, so all that lies behind was committed in that second or later. Times in
+    the log are whole seconds: what was committed within the second of a moment is left out. Raise BadInput when that group
+    began after its file was closed: the server's clock went back, and a second names no place in the log.
     """
     found: Optional[Stop] = None
-    last = Stop(paths[0].name, start, "", 0)
+    last, overtaken = Stop(paths[0].name, start, "", 0), 0
     for index, path in enumerate(paths):
-        walk = Walk(path)
-        last_at = last.last_at
+        walk, last_at, found_at = Walk(path), last.last_at, 0
         for group in walk.groups():
             if index == 0 and group.begin < start:
                 continue
             if found is None and group.at >= second:
-                found = Stop(path.name, group.begin, spell_state(walk.state), last_at)
-            elif found is not None and group.at < second:
-                raise BadInput(
-                    f"the clock of the server went back: {spell_gtid(group.gtid)} is older than what lies before it in the log",
-                    f"restore by position instead, such as -e backstay_position=gtid:{found.state.split(',')[0]}",
-                )
+                found, found_at = Stop(path.name, group.begin, spell_state(walk.state), last_at), group.at
+            overtaken += found is not None and group.at < second
             last_at = group.at
+        if found and walk.closed_at and found_at > walk.closed_at + 1:
+            raise BadInput(
+                f"the clock of the server went back in {path.name}, so the moment names no place in the log",
+                f"restore by position: this is -e backstay_position={found.file}:{found.position}",
+            )
         last = Stop(path.name, walk.end, spell_state(walk.state), last_at)
-    return found or last
+    return found._replace(overtaken=overtaken) if found else last
 
 
 def stop_of(paths: List[Path]) -> Stop:

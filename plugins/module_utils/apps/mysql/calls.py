@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from ...errors import CommandFailed, IntegrityError, Refused
 from ...files import write_atomic
 from ...process import kill_group, last_line, run, spawn
 from .client import await_server, connection_argv, object_counts
+from .inspection import SETTINGS
 from .logs import logs_argv, rotate
 from .physical import prepare
 from .replay import replay
@@ -96,12 +98,15 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
 
     ``arguments``: directory (holds ``data``), user, detached (true: stays up after the job, as a transient unit).
     """
+    from ...worker.land import planned
+
     directory, user = Path(arguments["directory"]), arguments.get("user", "mysql")
     own = {"directory": str(directory)} in job.folder.made()  # a replay had its server here before
     if not own and {path.name for path in directory.iterdir()} - _OF_A_LANDING:
         raise Refused(f"{directory} holds other things than the restored data", "restore to a directory of its own")
     job.folder.note_made("directory", str(directory))  # nothing of anybody else's is in it: it may go as a whole
-    write_atomic(directory / "my.cnf", side_configuration(directory, user, copy_settings(directory / "data")).encode())
+    settings = {**server_settings(planned(job.specification)["receipts"][0]["facts"]), **copy_settings(directory / "data")}
+    write_atomic(directory / "my.cnf", side_configuration(directory, user, settings).encode())
     shutil.chown(str(directory / "my.cnf"), user, user)
     shutil.chown(str(directory), user, user)
     argv = ["mariadbd", f"--defaults-file={directory}/my.cnf"]
@@ -132,6 +137,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             kill_group(process)
             process.wait()
+
+
+def server_settings(facts: Dict[str, Any]) -> Dict[str, str]:
+    """Return the settings of the backed up server that change what a replayed statement means; plain words only."""
+    kept = facts.get("settings") or {}
+    return {name: kept[name] for name in SETTINGS if re.match(r"^[A-Za-z0-9_]+\Z", str(kept.get(name, "")))}
 
 
 def copy_settings(data: Path) -> Dict[str, str]:

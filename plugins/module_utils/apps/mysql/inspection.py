@@ -44,6 +44,8 @@ _VARIABLES = [
     "binlog_storage_engine",
     "socket",
 ]
+# What changes the meaning of a replayed statement and stands in no backup note.
+SETTINGS = ("lower_case_table_names", "default_storage_engine", "innodb_default_row_format", "innodb_file_per_table")
 _PLACES = ("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "aria_log_dir_path")
 
 
@@ -84,7 +86,7 @@ def tool_version() -> Tuple[Check, str]:
 def inspect_server(options: Options, tool: str) -> Tuple[List[Check], Dict[str, Any]]:
     """Return checks and facts of the running server that is to be backed up."""
     try:
-        values = variables(options, _VARIABLES)
+        values = variables(options, [*_VARIABLES, *SETTINGS])
     except BackstayError as error:
         return [_check("server", "failed", error.message, "is the server up, and the socket or defaults file right?")], {}
     version = values["version"]
@@ -103,13 +105,14 @@ def inspect_server(options: Options, tool: str) -> Tuple[List[Check], Dict[str, 
         "version": version,
         "datadir": datadir,
         "socket": options.get("socket") or values["socket"],
-        "data_bytes": _data_bytes(Path(datadir)),
         "log_bytes": chosen.pop("log_bytes", 0),
-        "counts": object_counts(options),
+        "settings": {name: values[name] for name in SETTINGS},
         "server_id": values["server_id"],
         "binary_log": values["log_bin"] == "ON",
         **chosen,
     }
+    if chosen["kind"] != "log":  # a log backup every few minutes must not look at every table
+        facts.update(data_bytes=_data_bytes(Path(datadir)), counts=object_counts(options))
     return checks, facts
 
 
@@ -208,6 +211,8 @@ def binary_log_check(values: Dict[str, str], kind: str = "full") -> Check:
         return _check("binary log", "failed", "off: there is nothing to back up", "set log_bin and server_id")
     if kind == "log" and values.get("encrypt_binlog") == "ON":
         return _check("binary log", "failed", "encrypted: its files say nothing without their keys", "set encrypt_binlog=OFF")
+    if kind == "log" and values.get("binlog_format", "ROW") == "STATEMENT":
+        return _check("binary log", "warning", "statements may not replay as they ran", "set binlog_format=ROW")
     if kind == "log" and values.get("binlog_storage_engine"):
         detail = f"kept in {values['binlog_storage_engine']}, not in files of its own"
         return _check("binary log", "failed", detail, "unset binlog_storage_engine")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ...errors import BadInput, CaptureFailed, IntegrityError
 from ...moment import format_moment, now
-from .binlog import FIRST_EVENT, parse_state, passed, scan
+from .binlog import FIRST_EVENT, parse_state, passed, scan, state_at
 from .client import query
 from .history import Link, Server, beginning, fingerprint, following, link, number_of, order, read_server
 
@@ -89,6 +89,10 @@ def prove(server: Server, first: str) -> List[Dict[str, Any]]:
             facts = scan(path)
         except FileNotFoundError as error:
             raise IntegrityError(f"binary log {name} vanished while it was read (purged?)") from error
+        except OSError as error:
+            raise IntegrityError(f"binary log {name} cannot be read: {error.strerror}") from error
+        except BadInput as error:  # encrypted, or of another product: as good as damaged
+            raise IntegrityError(error.message, error.hint) from error
         if facts["size"] != size:
             raise IntegrityError(f"binary log {name} has {facts['size']} bytes, the server says {size}")
         if files and (name != following(files[-1]["name"]) or facts["begin"] != files[-1]["end"]):
@@ -106,6 +110,21 @@ def logs_argv(job: Job, arguments: Dict[str, Any]) -> List[str]:
     return ["tar", "--create", "--file=-", f"--directory={logs['folder']}", "--owner=0", "--group=0", "--", *names]
 
 
+_DOUBTS = (
+    ("backwards", "clock", "the server's clock went back meanwhile; moments around it can only be restored by position"),
+    (
+        "disordered",
+        "gtids",
+        "sequence numbers do not rise within a domain; restore by moments, not by GTIDs",
+    ),
+    (
+        "load_data",
+        "load data",
+        "LOAD DATA was logged as a statement and cannot be replayed; set binlog_format=ROW",
+    ),
+)
+
+
 def seal_logs(job: Job) -> Dict[str, Any]:
     """Return what the receipt of a log set says."""
     facts, logs = job.specification["facts"], job.seen["logs"]
@@ -113,9 +132,9 @@ def seal_logs(job: Job) -> Dict[str, Any]:
     checks = [{"name": "binary logs", "status": "ok", "detail": f"{len(logs['files'])} files, every checksum and GTID proved"}]
     if logs["warning"]:
         checks.append({"name": "gap", "status": "warning", "detail": logs["warning"]})
-    if any(item["backwards"] for item in logs["files"]):
-        detail = "the server's clock went back meanwhile; moments around it can only be restored by position"
-        checks.append({"name": "clock", "status": "warning", "detail": detail})
+    for key, name, detail in _DOUBTS:
+        if any(item[key] for item in logs["files"]):
+            checks.append({"name": name, "status": "warning", "detail": detail})
     return {
         "position": {
             "not_before": _place(facts, first, first["begin"], FIRST_EVENT),
@@ -140,13 +159,22 @@ def _place(facts: Dict[str, Any], item: Dict[str, Any], gtid: str, position: int
     return {"server_id": facts["server_id"], "file": item["name"], "position": position, "gtid": gtid}
 
 
-def next_stream(job: Job, place: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the stream of a data set at ``place``: that of the newest set when the server's history goes on, else its own."""
+def next_stream(job: Job, place: Dict[str, Any]) -> Tuple[Optional[Dict[str, Any]], str]:
+    """Return the stream of a data set at ``place``, and why it does not continue that of the newest set (empty: it does, or
+    there is none). No stream where the log shows no transaction boundary at ``place``. ``place`` gets the GTIDs of the log:
+    the tool notes those of replication as well.
+    """
     facts = job.specification["facts"]
     options = {"socket": facts["socket"], "defaults_extra_file": facts.get("defaults_extra_file")}
-    joint, _reason = link(newest_of(job), read_server(options))
+    server, newest = read_server(options), newest_of(job)
+    shown = state_at(server.folder / place["file"], place["position"])
+    if shown is None:
+        return None, f"binary log {place['file']} shows no boundary at {place['position']}"
+    place["gtid"] = shown
+    joint, reason = link(newest, server)
     at = order(place["file"], place["position"])
-    return {"id": joint.stream if joint else job.specification["set"], "first": at, "last": at, "mark": place["gtid"]}
+    stream = {"id": joint.stream if joint else job.specification["set"], "first": at, "last": at, "mark": shown}
+    return stream, reason if newest else ""
 
 
 def covers(position: str, summary: Dict[str, Any]) -> bool:

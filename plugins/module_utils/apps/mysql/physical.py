@@ -65,7 +65,7 @@ def _seal_data(job: Job) -> Dict[str, Any]:
         raise CaptureFailed(f"mariadb-backup says the backup is '{checkpoints.get('backup_type')}', not {_TYPES[kind]}")
     options = {"socket": facts["socket"], "defaults_extra_file": facts.get("defaults_extra_file")}
     after = object_counts(options)
-    kept = {name: facts[name] for name in ("product", "version", "datadir", "server_id")}
+    kept = {name: facts[name] for name in ("product", "version", "datadir", "server_id", "settings")}
     place = position(checkpoints, info, facts["server_id"])
     sealed: Dict[str, Any] = {
         "position": place,
@@ -76,7 +76,12 @@ def _seal_data(job: Job) -> Dict[str, Any]:
     if facts.get("because"):
         sealed["checks"].append({"name": "full instead", "status": "warning", "detail": facts["because"]})
     if place["exact"]:
-        sealed["stream"] = next_stream(job, place["not_after"])
+        stream, reason = next_stream(job, place["not_after"])
+        if stream:
+            sealed["stream"] = stream
+        if reason and not facts.get("because"):
+            detail = f"a new history begins: {reason}; moments between the newest log set and this set cannot be restored"
+            sealed["checks"].append({"name": "history", "status": "warning", "detail": detail})
     return dict(sealed, **_after_parent(job, sealed, checkpoints)) if kind == "incremental" else sealed
 
 

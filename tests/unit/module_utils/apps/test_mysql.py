@@ -238,14 +238,14 @@ def job_with(tmp_path: Path, checkpoints: str = CHECKPOINTS) -> Any:
     (notes / "mariadb_backup_checkpoints").write_text(checkpoints)
     (notes / "mariadb_backup_info").write_text(INFO)
     facts = {"product": "mariadb", "version": "11.8.3-MariaDB", "datadir": "/d", "server_id": "7", "socket": "/s"}
-    facts.update(counts={"tables": 2}, tool_version="11.8.3")  # type: ignore[arg-type]
+    facts.update(counts={"tables": 2}, tool_version="11.8.3", settings={})  # type: ignore[arg-type]
     return SimpleNamespace(work=tmp_path, specification={"facts": facts, "kind": "full", "set": "s"})
 
 
 @pytest.fixture(autouse=True)
 def whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server whose history is told elsewhere (test_mysql_logs), and a plan of one full set."""
-    monkeypatch.setattr(physical, "next_stream", lambda _job, place: {"id": "s", "first": "1", "last": "1"})
+    monkeypatch.setattr(physical, "next_stream", lambda _job, place: ({"id": "s", "first": "1", "last": "1"}, ""))
     monkeypatch.setattr(land, "planned", lambda _specification: {"receipts": [{"kind": "full", "set": "s"}]})
 
 

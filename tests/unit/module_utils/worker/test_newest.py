@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import newest
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import open_access
@@ -72,4 +73,44 @@ def test_what_waits_for_its_salvage_counts_as_the_newest(sandbox: Sandbox) -> No
     assert back_up(sandbox, [good("log")], **log)["status"] == "failed"
     url = str(sandbox.access / "url")
     assert "log" not in (newest.kept("shop-db1", "testapp", url) or {})
-    assert (newest.known("shop-db1", "testapp", url) or {})["log"]["set"] == next_run(1)["set"]
+    kept = newest.kept("shop-db1", "testapp", url)
+    assert kept is not None
+    assert newest.with_drafts(kept, "shop-db1", "testapp")["log"]["set"] == next_run(1)["set"]
+
+
+def test_a_set_that_was_committed_before_its_worker_died_is_noted_by_the_next_run(sandbox: Sandbox) -> None:
+    back_up(sandbox, facts={"stream": STREAM})
+    log = next_log(1, facts={"parent": SET, "stream": dict(STREAM, first="0007", last="0009")})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(newest, "note", lambda *_arguments: (_ for _ in ()).throw(OSError(5, "the power went")))
+        assert back_up(sandbox, [good("log", "logs")], **log)["status"] == "failed"
+    url = str(sandbox.access / "url")
+    assert "log" not in (newest.kept("shop-db1", "testapp", url) or {})
+    following = next_log(2, facts={"parent": next_run(1)["set"], "stream": dict(STREAM, first="0009", last="0011")})
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        store = newest.store
+        patch.setattr(newest, "store", lambda host, app, found: (seen.append(found["log"]["set"]), store(host, app, found)))
+        assert back_up(sandbox, [good("next", "logs")], **following)["status"] == "ok"
+    assert seen == [next_run(1)["set"], next_run(2)["set"]]
+
+
+def test_what_was_made_before_a_restore_is_not_continued(sandbox: Sandbox) -> None:
+    """Also when nothing is kept and the repository is asked: a server's logs may look as if nothing had happened."""
+    back_up(sandbox, facts={"stream": STREAM})
+    newest.mark_restored("shop-db1", "testapp", "r1")
+    url, access = str(sandbox.access / "url"), open_access(sandbox.access)
+    for found in (newest.kept("shop-db1", "testapp", url), newest.fetch(access, "shop-db1", "testapp")):
+        assert found is not None and "was restored by run r1" in found["broken"]
+    back_up(sandbox, **next_run(2, facts={"stream": dict(STREAM, id="another")}))
+    assert "broken" not in (newest.kept("shop-db1", "testapp", url) or {})
+
+
+def test_another_password_of_the_day_is_the_same_repository(sandbox: Sandbox, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("rest:https://db1:old@vault:8000/db1/\n")
+    other.write_text("rest:https://db1:new@vault:8000/db1/")
+    back_up(sandbox, facts={"stream": STREAM})
+    kept = newest.kept("shop-db1", "testapp", str(sandbox.access / "url")) or {}
+    newest.note(str(one), kept["data"])
+    assert newest.kept("shop-db1", "testapp", str(other)) is not None
