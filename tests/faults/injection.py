@@ -101,6 +101,7 @@ class Gates:
         self.open("stop")
         directory = self._drop_in.rpartition("/")[0]
         script = f"rm -f {self._drop_in} {_GATE_PROGRAM}; rmdir --ignore-fail-on-non-empty {directory}; systemctl daemon-reload"
+        script += f"; [ ! -d {GATES} ] || rmdir {GATES}"
         self._fleet.shell(self._host, script)
 
     def close(self, name: str) -> None:
