@@ -47,8 +47,13 @@ def sql(scene: Scene, statement: str) -> str:
 
 
 def purge(scene: Scene) -> None:
-    """Have the server forget every closed binary log."""
-    sql(scene, f"PURGE BINARY LOGS TO '{sql(scene, 'SHOW MASTER STATUS').split()[0]}'")
+    """Have the server forget every closed binary log; one that a crash would still need is kept until a checkpoint."""
+
+    def purged() -> bool:
+        sql(scene, f"PURGE BINARY LOGS TO '{sql(scene, 'SHOW MASTER STATUS').split()[0]}'")
+        return len(sql(scene, "SHOW BINARY LOGS").splitlines()) == 1
+
+    wait_until(purged, "the server has purged its logs")
 
 
 def closed_log(scene: Scene) -> str:

@@ -131,7 +131,7 @@ def test_a_plan_is_whole_without_a_gap_and_never_reaches_past_the_moment(sets: l
         assert made["stop_at"] is None and made["target"] == begin["consistent_at"]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(histories(), moments)
 def test_a_refusal_means_that_there_is_no_way(sets: list[Summary], moment: datetime) -> None:
     logs = any(item["kind"] == "log" for item in sets)
