@@ -134,14 +134,13 @@ def test_corrupt_log(scene: Scene) -> None:
 def test_clock_went_back(scene: Scene) -> None:
     """A statement dated after its log was closed: the moment names no place and is refused; the sets still come back."""
     log_backup(scene)
-    moment = newest_commit(scene).at
     sql(scene, "SET timestamp = @@timestamp + 600; CREATE OR REPLACE TABLE shop.clock (id INT); DROP TABLE shop.clock")
     commit = newest_commit(scene)
     wait_until(lambda: newest_commit(scene).at[:19] > commit.at[:19], "a second passes")
     record = log_backup(scene)
     assert [check for check in record["checks"] if "clock went back" in check["detail"]]
     server = scene.subject.main_process()
-    running = scene.start("restore", backstay_moment=moment)
+    running = scene.start("restore", backstay_moment=commit.at)
     scene.failed(running, "bad-input", "clock of the server went back", "-e backstay_position=mysqld-bin.")
     assert scene.subject.main_process() == server, "the server was touched"
     demand_restorable(scene, commit)
