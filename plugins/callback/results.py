@@ -44,7 +44,8 @@ from ansible.plugins.callback import CallbackBase
 from ansible_collections.backstay.fleet.plugins.module_utils.files import write_atomic
 from ansible_collections.backstay.fleet.plugins.module_utils.moment import format_moment, now
 from ansible_collections.backstay.fleet.plugins.module_utils.results import document, junit
-from ansible_collections.backstay.fleet.plugins.plugin_utils.results_collector import Collector, apps_of_groups
+from ansible_collections.backstay.fleet.plugins.plugin_utils.inventory_apps import apps_in
+from ansible_collections.backstay.fleet.plugins.plugin_utils.results_collector import Collector
 
 NOT_WRITTEN_STATUS = 5
 _JOB_ACTIONS = ("backstay.fleet.job", "job")
@@ -88,7 +89,7 @@ class CallbackModule(CallbackBase):
         for host in inventory.get_hosts(play.hosts):
             source = inventory.get_host(str(extra.get("backstay_source") or host.name)) or host
             groups = [group.name for group in source.get_groups()]
-            self._collector.expect(host.name, apps_of_groups(groups, str(extra.get("backstay_only_app") or "")))
+            self._collector.expect(host.name, apps_in(groups, str(extra.get("backstay_only_app") or "")))
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """Start the clock of a host and app."""

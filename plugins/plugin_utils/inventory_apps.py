@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
@@ -17,6 +17,17 @@ def known_apps() -> frozenset[str]:
     return frozenset(path.name.removeprefix(PREFIX) for path in _ROLES.glob(f"{PREFIX}*"))
 
 
+def groups_of(host: str, groups: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the names of the groups that hold ``host``."""
+    return [name for name, hosts in groups.items() if host in hosts]
+
+
+def apps_in(group_names: Iterable[str], only: str = "") -> list[str]:
+    """Return the apps that groups of a host stand for, sorted, only ``only`` where it is given; nothing is judged."""
+    apps = (name.removeprefix(PREFIX) for name in group_names if name.startswith(PREFIX))
+    return sorted(app for app in apps if only in ("", app))
+
+
 def apps_of(host: str, groups: Mapping[str, Sequence[str]], known: Collection[str], only: str = "") -> list[str]:
     """Return the apps of ``host`` by name, only ``only`` where it is given.
 
@@ -25,8 +36,7 @@ def apps_of(host: str, groups: Mapping[str, Sequence[str]], known: Collection[st
     """
     if host not in groups.get("all", ()):
         raise BadInput(f"the inventory has no host '{host}'", "check backstay_source")
-    found = sorted(name.removeprefix(PREFIX) for name, hosts in groups.items() if name.startswith(PREFIX) and host in hosts)
-    wanted = [app for app in found if only in ("", app)]
+    wanted = apps_in(groups_of(host, groups), only)
     for app in wanted:
         if app not in known:
             raise BadInput(f"{host} is in the group {PREFIX}{app}, but there is no app '{app}'", "rename the group")

@@ -83,9 +83,3 @@ def message_of(answer: dict[str, Any]) -> str:
         if answer.get(name):
             return str(answer[name])
     return "the task failed without a message"
-
-
-def apps_of_groups(groups: Iterable[str], only: str = "") -> list[str]:
-    """Return the apps that the ``groups`` of a host stand for, narrowed to ``only`` where it is given."""
-    apps = (group[len("app_") :] for group in groups if group.startswith("app_"))
-    return sorted(app for app in apps if only in ("", app))

@@ -19,6 +19,7 @@ import yaml
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
 from ansible_collections.backstay.fleet.plugins.module_utils.moment import parse_moment
 from ansible_collections.backstay.fleet.plugins.module_utils.schema import problems
+from ansible_collections.backstay.fleet.plugins.plugin_utils.inventory_apps import apps_in, groups_of
 
 SCHEMA_NAME = "backstay.runbook/1"
 Entry = dict[str, Any]
@@ -65,7 +66,7 @@ class Inventory(NamedTuple):
 
     def apps_of(self, host: str) -> list[str]:
         """Return the apps of ``host``: its groups ``app_*``."""
-        return sorted(app for app in self.apps if host in self.groups.get(f"app_{app}", ()))
+        return [app for app in apps_in(groups_of(host, self.groups)) if app in self.apps]
 
 
 class _Loader(yaml.SafeLoader):

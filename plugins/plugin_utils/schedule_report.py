@@ -10,7 +10,8 @@ from typing import Any
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
-from ansible_collections.backstay.fleet.plugins.module_utils.schedule import entry_problems, judge, tell, whole
+from ansible_collections.backstay.fleet.plugins.module_utils.schedule import entry_problems, judge, spell, tell, whole
+from ansible_collections.backstay.fleet.plugins.plugin_utils.inventory_apps import apps_in, groups_of
 
 Sets = list[dict[str, Any]]
 DueTimes = Callable[[str], list[datetime]]
@@ -24,13 +25,6 @@ def inventory_of(groups: dict[str, list[str]]) -> InventoryManager:
         for host in hosts:
             inventory.add_host(host, group=group)
     return inventory
-
-
-def apps_of(host: str, groups: dict[str, list[str]], entry: dict[str, Any]) -> list[str]:
-    """Return the apps of ``host`` that ``entry`` backs up."""
-    only = entry["variables"].get("backstay_only_app")
-    apps = sorted(group[len("app_") :] for group, hosts in groups.items() if group.startswith("app_") and host in hosts)
-    return [app for app in apps if only in (None, "", app)]
 
 
 def report(
@@ -52,14 +46,12 @@ def report(
         dues = _due_times_of(entry, due_times)
         hosts = [host.name for host in inventory.get_hosts(entry["limit"])]
         for host in (name for name in hosts if name in listed):
-            for app in apps_of(host, groups, entry):
+            for app in apps_in(groups_of(host, groups), str(entry["variables"].get("backstay_only_app") or "")):
                 mine = [item for item in listed[host] if item["app"] == app]
                 outcomes = judge(entry, dues, mine, now)
                 lines += tell(entry, f"{app} on {host}", outcomes, mine)
                 bad = [outcome for outcome in outcomes if outcome.state == "missed"]
-                missed += [
-                    {"entry": entry["name"], "host": host, "app": app, "due": f"{item.due:%Y-%m-%dT%H:%M:%SZ}"} for item in bad
-                ]
+                missed += [{"entry": entry["name"], "host": host, "app": app, "due": spell(item.due)} for item in bad]
     return {"lines": lines, "missed": missed}
 
 

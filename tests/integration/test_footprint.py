@@ -9,10 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils.apps import load_app
 from integration.apps import App
 from lab_tools import jobs, shop
 from lab_tools.fleet import Fleet
-from lab_tools.playbooks import Playbooks
+from lab_tools.playbooks import Playbooks, Run
 
 PLACES = (jobs.ROOT, "/etc/backstay", "/etc/systemd/system", "/usr/local/lib/backstay")
 POLL = "flock -s -w"
@@ -155,16 +156,22 @@ def test_a_backup_takes_few_executions_and_few_restic_calls(
     environment, log = counted_ssh
     playbooks = Playbooks(fleet, environment)
     playbooks.run("backup", "--limit", live.host).demand()  # warm: connection open, worker in place
-    log.unlink()
-    counted_restic()
-    run = playbooks.run("backup", "--limit", live.host).demand()
+    for kind in [kind for kind in ("full", "log") if kind in load_app(live.name).KINDS]:
+        log.unlink()
+        counted_restic()
+        run = playbooks.run("backup", "--limit", live.host, backstay_kind=kind).demand()
+        assert run.record["kind"] == kind
+        demand_few(run, log.read_text().splitlines(), counted_restic())
 
-    calls = log.read_text().splitlines()
+
+def demand_few(run: Run, calls: list[str], restic_calls: list[str]) -> None:
+    """Demand that a backup kept to the budgets of executions and of restic calls that derive a key."""
     polls = [call for call in calls if POLL in call]
     executions = [call for call in calls if POLL not in call]
-    with_key = [call for call in counted_restic() if "--repository-file" in call]
+    with_key = [call for call in restic_calls if "--repository-file" in call]
     print(
-        f"\nwarm backup: {len(executions)} executions, {len(polls)} polls, {len(with_key)} restic calls with a key,"
+        f"\nwarm {run.record['kind']} backup: {len(executions)} executions, {len(polls)} polls,"
+        f" {len(with_key)} restic calls with a key,"
         f" {run.cpu_seconds:.1f} s CPU of the control node for one host, start of ansible-playbook included"
     )
     assert polls, "the wrapper saw no poll"

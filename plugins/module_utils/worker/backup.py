@@ -204,7 +204,7 @@ def salvage(job: Job) -> List[str]:
     leftovers = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     for folder in leftovers:
         draft = read_json(folder / CAPTURED)
-        if draft is None or not _consumed(draft):
+        if draft is None or not newest.consumed(draft):
             swap.remove_tree(folder)
             continue
         if _committed(job, draft):
@@ -225,11 +225,6 @@ def _committed(job: Job, draft: Dict[str, Any]) -> bool:
     argv = restic.snapshots_argv(job.access, draft["host"], {"set": draft["set"]})
     listed = json.loads(job.require_restic(argv, lambda: 0))
     return any(item["set"] == draft["set"] for item in restic.committed_sets(listed))
-
-
-def _consumed(draft: Dict[str, Any]) -> bool:
-    """Return whether the capture of ``draft`` took something that its source no longer offers."""
-    return bool(load_app(draft["app"]).consumes(draft["kind"]))
 
 
 def _verify_staged(draft: Dict[str, Any]) -> None:

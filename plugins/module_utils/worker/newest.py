@@ -64,7 +64,12 @@ def consumed_drafts(host: str, app: str) -> List[Dict[str, Any]]:
     root = layout.staging(host, app)
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     drafts = [read_json(path / CAPTURED) for path in folders]
-    return [draft for draft in drafts if draft is not None and load_app(draft["app"]).consumes(draft["kind"])]
+    return [draft for draft in drafts if draft is not None and consumed(draft)]
+
+
+def consumed(draft: Dict[str, Any]) -> bool:
+    """Return whether the capture of ``draft`` took something that its source no longer offers."""
+    return bool(load_app(draft["app"]).consumes(draft["kind"]))
 
 
 def fetch(access: restic.Access, host: str, app: str) -> Newest:

@@ -131,7 +131,8 @@ def plan(request: Request) -> Dict[str, Any]:
     with _access(request) as access:
         listed = _listed(access, request["host"], request["app"])
         chosen = choose(listed, now(), moment, request.get("set") or None, _position(request))
-        line = [item for name in chosen["sets"] for item in listed if item["set"] == name]
+        known = {item["set"]: item for item in listed}
+        line = [known[name] for name in chosen["sets"]]
         data = [item for item in line if not is_log(item)]
         receipts = confirm(chosen, _receipt(access, data[-1]), request["host"], request["app"])
     receipts += [landable(item) for item in line if is_log(item)]

@@ -3,13 +3,16 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
-from ansible_collections.backstay.fleet.plugins.plugin_utils.inventory_apps import apps_of, known_apps
+from ansible_collections.backstay.fleet.plugins.plugin_utils.inventory_apps import apps_in, apps_of, groups_of, known_apps
 
 GROUPS = {"all": ["db1", "db2", "bare"], "app_mysql": ["db1"], "app_files": ["db1"], "app_oops": ["db2"], "offsite": ["bare"]}
 KNOWN = {"mysql", "files"}
 
 
 def test_the_apps_of_a_host_are_its_groups() -> None:
+    assert groups_of("db1", GROUPS) == ["all", "app_mysql", "app_files"]
+    assert apps_in(["all", "app_mysql", "app_files"]) == ["files", "mysql"]
+    assert apps_in(["app_mysql", "app_files"], "mysql") == ["mysql"]
     assert apps_of("db1", GROUPS, KNOWN) == ["files", "mysql"]
     assert apps_of("db1", GROUPS, KNOWN, "mysql") == ["mysql"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.plugin_utils.results_collector import Collector, apps_of_groups, message_of
+from ansible_collections.backstay.fleet.plugins.plugin_utils.results_collector import Collector, message_of
 
 JOB = {"status": "ok", "run": "r1", "set": "20261121T090000Z-0a1b2c3d", "kind": "full", "bytes": 5}
 
@@ -97,8 +97,3 @@ def test_cases_are_sorted() -> None:
 )
 def test_the_sentence_of_a_failure(answer: dict[str, Any], message: str) -> None:
     assert message_of(answer) == message
-
-
-def test_apps_are_groups() -> None:
-    assert apps_of_groups(["all", "app_mysql", "app_files"]) == ["files", "mysql"]
-    assert apps_of_groups(["app_mysql", "app_files"], "mysql") == ["mysql"]

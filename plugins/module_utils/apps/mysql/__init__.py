@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from .calls import CALLS
 from .inspection import preflight
-from .logs import covers, parse_position
+from .logs import covers
 from .physical import consumes, seal
 
 KINDS = ("full", "incremental", "log")
 
-__all__ = ["CALLS", "KINDS", "consumes", "covers", "parse_position", "preflight", "seal"]
+__all__ = ["CALLS", "KINDS", "consumes", "covers", "preflight", "seal"]

@@ -162,9 +162,7 @@ class Walk:
         self.digest = hashlib.sha256()
         self.end = FIRST_EVENT  # where the last group ends
         self.size = FIRST_EVENT
-        self.created_at = 0
         self.server = 0
-        self.in_use = False
         self.closed_at = 0  # by the server's clock; 0 for a file that nobody closed
         self.load_data = False
 
@@ -173,7 +171,7 @@ class Walk:
         for event in events(self.path, self.digest, self._limit):
             self.size = event.end
             if event.kind == _FORMAT:
-                self.created_at, self.server, self.in_use = event.at, event.server, bool(event.flags & _IN_USE)
+                self.server = event.server
             elif event.kind == _ENCRYPTION:
                 raise BadInput(
                     f"binary log {self.path.name} is encrypted", "log backups need encrypt_binlog=OFF; use full backups"
@@ -211,7 +209,6 @@ def scan(path: Path) -> Dict[str, Any]:
         "size": walk.size,
         "sha256": walk.digest.hexdigest(),
         "server_id": walk.server,
-        "created_at": walk.created_at,
         "begin": spell_state(walk.begin_state),
         "end": spell_state(walk.state),
         "groups": count,
@@ -221,7 +218,6 @@ def scan(path: Path) -> Dict[str, Any]:
         "backwards": bool(walk.closed_at and newest > walk.closed_at + 1),
         "disordered": disordered,
         "load_data": walk.load_data,
-        "in_use": walk.in_use,
     }
 
 

@@ -211,11 +211,11 @@ def binary_log_check(values: Dict[str, str], kind: str = "full") -> Check:
         return _check("binary log", "failed", "off: there is nothing to back up", "set log_bin and server_id")
     if kind == "log" and values.get("encrypt_binlog") == "ON":
         return _check("binary log", "failed", "encrypted: its files say nothing without their keys", "set encrypt_binlog=OFF")
-    if kind == "log" and values.get("binlog_format", "ROW") == "STATEMENT":
-        return _check("binary log", "warning", "statements may not replay as they ran", "set binlog_format=ROW")
     if kind == "log" and values.get("binlog_storage_engine"):
         detail = f"kept in {values['binlog_storage_engine']}, not in files of its own"
         return _check("binary log", "failed", detail, "unset binlog_storage_engine")
+    if kind == "log" and values.get("binlog_format", "ROW") == "STATEMENT":
+        return _check("binary log", "warning", "statements may not replay as they ran", "set binlog_format=ROW")
     if values["log_bin"] != "ON":
         return _check("binary log", "warning", "off: sets have no exact position", "set log_bin and server_id")
     if values["sync_binlog"] != "1" or values["innodb_flush_log_at_trx_commit"] != "1":

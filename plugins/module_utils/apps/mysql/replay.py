@@ -109,11 +109,16 @@ def find_stop(paths: List[Path], start: int, stop_at: Optional[str], position: O
 
 
 def replay_argv(paths: List[Path], start: int, stop: Stop) -> List[str]:
-    """Return the argv that turns logs into statements; the start belongs to the first file, the stop to the last."""
+    """Return the argv that turns logs into statements; the start belongs to the first file, the stop to the last.
+
+    At the very end of a file that a dead server left there is no event behind the stop, and the tool would miss it.
+    """
+    at_end = stop.position == paths[-1].stat().st_size
+    until = [] if at_end else [f"--stop-position={stop.position}"]
     return [
         # GTIDs that do not rise within a domain were committed all the same; the files were proved to follow each other.
         "mariadb-binlog", "--no-defaults", "--loose-skip-gtid-strict-mode", "--verify-binlog-checksum",
-        f"--start-position={start}", f"--stop-position={stop.position}", "--", *(str(path) for path in paths),
+        f"--start-position={start}", *until, "--", *(str(path) for path in paths),
     ]  # fmt: skip
 
 

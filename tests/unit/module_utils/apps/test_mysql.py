@@ -116,6 +116,22 @@ def test_missing_privileges_are_named(grants: list[str], missing: list[str]) -> 
 
 
 @pytest.mark.parametrize(
+    ("changes", "status", "said"),
+    [
+        ({}, "ok", "server_id 7"),
+        ({"log_bin": "OFF"}, "failed", "nothing to back up"),
+        ({"encrypt_binlog": "ON"}, "failed", "encrypted"),
+        ({"binlog_format": "STATEMENT", "binlog_storage_engine": "innodb"}, "failed", "kept in innodb"),
+        ({"binlog_format": "STATEMENT"}, "warning", "may not replay"),
+    ],
+)
+def test_logs_that_cannot_be_backed_up_are_refused(changes: dict[str, str], status: str, said: str) -> None:
+    check = inspection.binary_log_check(dict(VALUES, **changes), "log")
+    assert check["status"] == status
+    assert said in check["detail"]
+
+
+@pytest.mark.parametrize(
     ("changes", "status"),
     [
         ({}, "ok"),

@@ -247,10 +247,14 @@ def test_a_replay_begins_where_the_data_ends(tmp_path: Path) -> None:
         replay.from_position(paths, dict(place, file="bin.000000"))
 
 
-def test_positions_given_to_the_tool_belong_to_the_first_and_the_last_file() -> None:
-    stop = replay.Stop("bin.000002", 777, "0-7-5", 0)
-    argv = replay.replay_argv([Path("/l/bin.000001"), Path("/l/bin.000002")], 400, stop)
-    assert argv[-3:] == ["--", "/l/bin.000001", "/l/bin.000002"]
+def test_positions_given_to_the_tool_belong_to_the_first_and_the_last_file(tmp_path: Path) -> None:
+    paths = [tmp_path / "bin.000001", tmp_path / "bin.000002"]
+    for path in paths:
+        path.write_bytes(bytes(1000))
+    argv = replay.replay_argv(paths, 400, replay.Stop("bin.000002", 777, "0-7-5", 0))
+    assert argv[-3:] == ["--", *map(str, paths)]
+    whole = replay.replay_argv(paths, 400, replay.Stop("bin.000002", 1000, "0-7-5", 0))
+    assert not [word for word in whole if "stop" in word], "a stop behind the last event is never reached"
     assert {"--verify-binlog-checksum", "--start-position=400", "--stop-position=777"} <= set(argv)
     assert not [word for word in argv if "datetime" in word]
 
