@@ -145,7 +145,7 @@ def counted_restic(fleet: Fleet, app: App):
     wrapper = f'#!/bin/sh\necho "$*" >> {log}\nexec /usr/bin/restic "$@"\n'
     fleet.shell(app.host, f"test ! -e {place}; mkdir -p $(dirname {place}); cat > {place}; chmod 755 {place}", stdin=wrapper)
     try:
-        yield lambda: fleet.shell(app.host, f"cat {log}; rm {log}").splitlines()
+        yield lambda: fleet.shell(app.host, f"cat {log}; : > {log}").splitlines()
     finally:
         fleet.run(app.host, "rm", "-f", place, log)
 
