@@ -14,7 +14,7 @@ e2e: venv ## Round trip of one app, or one story: make e2e APP=mysql, APP=schedu
 		tests/integration/test_$(subst -,_,$(APP)).py)
 
 integration: venv ## All tests of the whole product on the rehearsal fleet (SHORT=--short leaves out the long ones)
-	@$(WITH_LAB) $(BIN)/pytest -q --durations=10 $(SHORT) tests/integration
+	@$(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadgroup --durations=20 $(SHORT) tests/integration
 
 # The seed is fixed here so that a run can be compared with the one before; `make faults` draws new offsets every time.
 test: venv ## Everything in its short form: unit, local, integration, faults (needs root for the lab)

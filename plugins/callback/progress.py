@@ -42,6 +42,18 @@ from ansible_collections.backstay.fleet.plugins.plugin_utils.progress_lines impo
 
 _SOCKET_VARIABLE = "BACKSTAY_PROGRESS_SOCKET"
 _REDRAW_SECONDS = 0.5
+_PREFIX = "backstay-progress-"
+
+
+def _remove_orphans() -> None:
+    """Remove the sockets of this user's runs that were killed: nobody listens there any more."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            if directory.stat().st_uid == os.getuid():
+                try:
+                    probe.connect(str(directory / "socket"))
+                except ConnectionRefusedError:
+                    shutil.rmtree(directory)
 
 
 class CallbackModule(CallbackBase):
@@ -64,7 +76,8 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Open the socket; the forked workers inherit its address."""
-        self._directory = tempfile.mkdtemp(prefix="backstay-progress-")
+        _remove_orphans()
+        self._directory = tempfile.mkdtemp(prefix=_PREFIX)
         atexit.register(shutil.rmtree, self._directory, ignore_errors=True)  # also after an interrupt
         address = str(Path(self._directory) / "socket")
         receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -36,9 +36,15 @@ class Fleet:
 
     @classmethod
     def from_environment(cls) -> Fleet:
-        """Return the lab that the environment names; its control-node state lies beside its key and goes with it."""
+        """Return the lab that the environment names; its control-node state lies beside its key and goes with it.
+
+        Where pytest runs tests side by side, every process but the first has a lab of its own: NAME-2, 200 ports on, and so on.
+        """
         name = os.environ.get("BACKSTAY_LAB") or DEFAULT_NAME
         port = int(os.environ.get("BACKSTAY_LAB_PORT") or DEFAULT_PORT)
+        number = int((os.environ.get("PYTEST_XDIST_WORKER") or "gw0").removeprefix("gw"))
+        if number > 0:
+            name, port = f"{name}-{number + 1}", port + 200 * number
         chosen = os.environ.get("BACKSTAY_STATE_DIR")
         return cls(name, port, Path(chosen) if chosen else CHECKOUT / ".lab" / name / "control")
 

@@ -12,6 +12,11 @@ take_down() {
     trap - EXIT INT TERM
     # The last line belongs to the tests; what goes wrong here still is told, and counts.
     "${lab[@]}" down > /dev/null || status=1
+    # Tests that run side by side bring further labs up and remove them, unless they are interrupted.
+    for key in .lab/"$BACKSTAY_LAB"-[2-9]/id_ed25519; do
+        [ -e "$key" ] || continue
+        BACKSTAY_LAB="$(basename "$(dirname "$key")")" "${lab[@]}" down > /dev/null || status=1
+    done
     exit "$status"
 }
 

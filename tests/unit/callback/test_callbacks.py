@@ -46,3 +46,17 @@ def test_reports_of_a_job_are_written_while_a_playbook_runs(tmp_path: Path, monk
     remove(*arguments, **named)
     assert not Path(address).parent.exists()
     written.close()
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress.tempfile, "gettempdir", lambda: str(tmp_path))
+    kept = {}
+    for name in ("living", "killed", "beginning"):
+        (tmp_path / f"backstay-progress-{name}").mkdir()
+        if name != "beginning":
+            kept[name] = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            kept[name].bind(str(tmp_path / f"backstay-progress-{name}" / "socket"))
+    kept["killed"].close()
+    progress._remove_orphans()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backstay-progress-beginning", "backstay-progress-living"]
+    kept["living"].close()
