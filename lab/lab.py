@@ -41,10 +41,13 @@ def command_up(lab: Lab, options: argparse.Namespace) -> int:
     """Make or complete the lab."""
     started = time.monotonic()
     if options.volume:
-        fleet.with_volumes(lab.hosts, options.volume)
-        lab.state.mkdir(parents=True, exist_ok=True)
+        fleet.with_volumes(fleet.every_host(), options.volume)
         fleet.remember_volumes(lab, options.volume)
-        lab = fleet.load()
+    if options.only:
+        names = options.only.split(",")
+        fleet.only(fleet.every_host(), names)
+        fleet.remember_only(lab, names)
+    lab = fleet.load()
     prepare(lab)
     print(f"lab: {machine.describe(machine.detect())}", flush=True)
     images = build_images(lab)
@@ -141,9 +144,11 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(function=function)
         return one
 
-    add("up", command_up).add_argument(
+    up = add("up", command_up)
+    up.add_argument(
         "--volume", action="append", default=[], metavar="HOST:PATH=MIB[:FS]", help="give a directory its own file system"
     )
+    up.add_argument("--only", default="", metavar="NAME[,NAME]", help="make only these hosts or groups, until down")
     add("down", command_down).add_argument("--images", action="store_true", help="remove the images too")
     add("build", command_build)
     add("wait", command_wait)

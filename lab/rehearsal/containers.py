@@ -47,7 +47,8 @@ def create_command(lab: Lab, host: Host, image: str, mounts: list[str]) -> list[
     It restarts whenever its init ends, so that a reboot from inside is a reboot; `podman stop` keeps it down.
     """
     key = f"{lab.key}.pub:/etc/ssh/authorized_keys/{access.LOGIN_USER}:ro"
-    shop = [f"{LAB_SOURCES / part}:/opt/shop/{part}:ro" for part in ("writer", "seed")]
+    programs = [f"{LAB_SOURCES / part}:/opt/shop/{part}:ro" for part in ("writer", "seed")]
+    programs += [f"{path}:/opt/{path.name}:ro" for path in sorted((LAB_SOURCES / "standins").iterdir()) if path.is_dir()]
     options = [
         *("--detach", "--systemd=always", "--restart=always"),
         *("--name", lab.container(host), "--hostname", host.name),
@@ -55,7 +56,7 @@ def create_command(lab: Lab, host: Host, image: str, mounts: list[str]) -> list[
         *("--publish", f"127.0.0.1:{lab.ssh_port(host)}:22"),
         *("--label", f"{LABEL}={lab.name}", "--label", f"backstay.host={host.name}"),
         *(word for name in CAPABILITIES for word in ("--cap-add", name)),
-        *(word for mount in [key, *shop] for word in ("--volume", mount)),
+        *(word for mount in [key, *programs] for word in ("--volume", mount)),
         *mounts,
     ]
     spec = fleet.definition_hash([*options, image], host.volumes)

@@ -113,6 +113,11 @@ def parse_hosts(text: str) -> tuple[Host, ...]:
     return tuple(hosts)
 
 
+def every_host() -> tuple[Host, ...]:
+    """All hosts that a lab can have."""
+    return parse_hosts((LAB_SOURCES / "hosts.json").read_text())
+
+
 def parse_volume_option(text: str) -> tuple[str, Volume]:
     """Read HOST:PATH=MIB[:FILESYSTEM], for example offsite1:/srv/backstay=256 or shop-db1:/var/lib/mysql=2048:xfs."""
     match = re.fullmatch(r"([a-z0-9-]+):(/[^=]+)=(\d+)(?::([a-z0-9]+))?", text)
@@ -133,6 +138,15 @@ def with_volumes(hosts: tuple[Host, ...], chosen: list[str]) -> tuple[Host, ...]
     return tuple(by_name.values())
 
 
+def only(hosts: tuple[Host, ...], names: list[str]) -> tuple[Host, ...]:
+    """The hosts that are named, themselves or by a group; all of them without a name, LabError for an unknown one."""
+    known = {word for host in hosts for word in (host.name, *host.groups)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise LabError(f"hosts.json has no host and no group {', '.join(unknown)}.")
+    return tuple(host for host in hosts if not names or {host.name, *host.groups} & set(names))
+
+
 def definition_hash(command: list[str], volumes: tuple[Volume, ...]) -> str:
     """Changes when a host has to be made anew: the command that makes it and the sizes of its volumes."""
     text = json.dumps([command, [asdict(volume) for volume in volumes]], sort_keys=True)
@@ -140,7 +154,7 @@ def definition_hash(command: list[str], volumes: tuple[Volume, ...]) -> str:
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Lab:
-    """The lab that BACKSTAY_LAB and BACKSTAY_LAB_PORT name, with its remembered volume options."""
+    """The lab that BACKSTAY_LAB and BACKSTAY_LAB_PORT name, with its remembered volume options and choice of hosts."""
     name = environment.get("BACKSTAY_LAB") or DEFAULT_NAME
     port = environment.get("BACKSTAY_LAB_PORT") or str(DEFAULT_PORT)
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
@@ -148,15 +162,27 @@ def load(environment: Mapping[str, str] = os.environ) -> Lab:
     if not port.isdigit() or not 1024 <= int(port) <= 65000:
         raise LabError(f"BACKSTAY_LAB_PORT={port} is not a port between 1024 and 65000.")
     state = CHECKOUT / ".lab" / name
-    remembered = state / "volumes.json"
-    chosen = json.loads(remembered.read_text()) if remembered.exists() else []
-    hosts = with_volumes(parse_hosts((LAB_SOURCES / "hosts.json").read_text()), chosen)
+    hosts = with_volumes(every_host(), _remembered(state / "volumes.json"))
+    hosts = only(hosts, _remembered(state / "only.json"))
     return Lab(name=name, port=int(port), hosts=hosts, state=state)
+
+
+def _remembered(path: Path) -> list[str]:
+    return json.loads(path.read_text()) if path.exists() else []
 
 
 def remember_volumes(lab: Lab, chosen: list[str]) -> None:
     """Keep volume options for later calls; the newest option for a directory wins."""
+    lab.state.mkdir(parents=True, exist_ok=True)
     remembered = lab.state / "volumes.json"
-    before = json.loads(remembered.read_text()) if remembered.exists() else []
-    merged = {option.partition("=")[0]: option for option in [*before, *chosen]}
+    merged = {option.partition("=")[0]: option for option in [*_remembered(remembered), *chosen]}
     remembered.write_text(json.dumps(list(merged.values())))
+
+
+def remember_only(lab: Lab, names: list[str]) -> None:
+    """Keep which hosts the lab is to have; more names add to a choice, a lab that was made without one keeps all hosts."""
+    remembered = lab.state / "only.json"
+    if lab.key.exists() and not remembered.exists():
+        return
+    lab.state.mkdir(parents=True, exist_ok=True)
+    remembered.write_text(json.dumps(sorted({*_remembered(remembered), *names})))
