@@ -20,7 +20,7 @@ KNOBS: dict[str, Any] = {
     "launch-delay": 0.0,
     "launch-fails": False,
     "replication": True,
-    "rate": 10.0,
+    "rate": 5.0,
 }
 
 

@@ -29,7 +29,7 @@ from ps_host import App
 from ps_replication import Listener, Replicas
 from ps_store import Store
 
-TICK = 0.1
+TICK = 0.25  # seconds; a quit event wakes it at once
 CONFIRM_EVERY = 0.5
 
 
@@ -49,12 +49,14 @@ class Server:
         self.guard = threading.RLock()
         self.asked: list[socket.socket] = []  # who waits for the end
         self.terminated = False
+        self.wake = threading.Event()
         self.quit_at: float | None = None
         self.due = 0.0
         self.turn = 0
         self.asked_others = app.role == "mail"
         self.confirmed = self._record("confirmed")
         self.uptime = self._record("uptime")
+        self.here: list[int] = []
         self.store: Store
         self.replicas: Replicas
 
@@ -84,6 +86,7 @@ class Server:
             Listener(self.replicas.answer)
             threading.Thread(target=self.replicate, daemon=True).start()
         note(self.uptime, "up")
+        self.here = self.written_here() if self.app.role == "catalog" else []
         for identity, digest in self.newest():
             note(self.confirmed, "resume", identity, digest)
         self.say("running")
@@ -95,7 +98,17 @@ class Server:
         while time.monotonic() < deadline and not until():
             if self.terminated or self.asked:
                 raise Ended(0, "ended", "")
-            time.sleep(TICK)
+            self.pause()
+
+    def pause(self) -> None:
+        """Let a tick go by, or less when there is something to do."""
+        self.wake.wait(TICK)
+        self.wake.clear()
+
+    def terminate(self) -> None:
+        """Take the quit event of the service manager."""
+        self.terminated = True
+        self.wake.set()
 
     def open_store(self) -> None:
         """Open the data folder; an empty one is filled as a new server does."""
@@ -144,7 +157,7 @@ class Server:
             if time.monotonic() >= confirm_at:
                 self.confirm()
                 confirm_at = time.monotonic() + CONFIRM_EVERY
-            time.sleep(TICK)
+            self.pause()
 
     def write_one(self) -> None:
         """Take a message or an entry from a client."""
@@ -158,8 +171,8 @@ class Server:
         if self.app.role == "mail":
             number = self.store.newest() + 1
             self.store.append((number - 1) % len(self.store.logs), number, body)
-        elif slots := self.written_here():
-            slot = slots[self.turn % len(slots)]
+        elif self.here:
+            slot = self.here[self.turn % len(self.here)]
             self.store.append(slot, self.store.logs[slot].number + 1, body)
 
     def written_here(self) -> list[int]:
@@ -173,7 +186,7 @@ class Server:
         if self.app.role == "mail":
             log = max(logs, key=lambda one: one.number)
             return [(str(log.number), log.head.hex())] if log.number else []
-        return [(f"{logs[n].name}/{logs[n].number}", logs[n].head.hex()) for n in self.written_here() if logs[n].number]
+        return [(f"{logs[n].name}/{logs[n].number}", logs[n].head.hex()) for n in self.here if logs[n].number]
 
     def confirm(self) -> None:
         """Make durable what was taken, then say so."""
@@ -204,6 +217,7 @@ class Server:
         def accept() -> None:
             while True:
                 self.asked.append(listener.accept()[0])
+                self.wake.set()
 
         threading.Thread(target=accept, daemon=True).start()
 
@@ -267,7 +281,7 @@ def main() -> int:
         print(f"{app.process}: file busy (-47)", file=sys.stderr)
         return 1
     server = Server(app)
-    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "terminated", True))
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     try:
         server.start()
         server.work()

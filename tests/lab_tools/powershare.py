@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PowerShare servers of the lab: drive them, prove their data, know what they confirmed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lab_tools.fleet import Answer, Fleet
+from lab_tools.waiting import wait_until
+
+PROGRAMS = "/opt/powershare"
+CATALOGS = ("catalog1", "catalog2", "catalog3")
+
+
+@dataclass(frozen=True)
+class Server:
+    """One PowerShare application on its host; ``role`` is mail or catalog."""
+
+    fleet: Fleet
+    host: str
+    role: str
+
+    @property
+    def process(self) -> str:
+        """Name in the process list."""
+        return f"PowerShare {self.role.capitalize()} Server"
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit."""
+        return f"powershare-{self.role}.service"
+
+    @property
+    def volume(self) -> str:
+        """The volume's mount point."""
+        return f"/Volumes/{self.role.capitalize()} HD"
+
+    @property
+    def folder(self) -> str:
+        """Name of the data folder on the volume."""
+        return f"PowerShare {self.role.capitalize()} Data"
+
+    @property
+    def data(self) -> str:
+        """Path of the data folder."""
+        return f"{self.volume}/{self.folder}"
+
+    @property
+    def confirmed_log(self) -> str:
+        """The server's own record of what it confirmed."""
+        return f"/var/lib/powershare/confirmed-{self.role}.log"
+
+    def ask(self, *words: str, timeout: float = 120) -> Answer:
+        """Run psctl and return what it says."""
+        return self.fleet.ask(self.host, ["psctl", *words], timeout=timeout)
+
+    def ctl(self, *words: str) -> str:
+        """Run psctl and return its output. Raise AssertionError when it refuses."""
+        return self.fleet.run(self.host, "psctl", *words)
+
+    def knob(self, *words: str) -> None:
+        """Order trouble: a knob and its value, or ``clear``."""
+        self.fleet.run(self.host, "psknob", *words)
+
+    def running(self) -> bool:
+        """Whether the process list names the server."""
+        return self.process in self.ctl("status").strip().split(", ")
+
+    def shell(self, script: str) -> str:
+        """Run a shell script in the volume's root and return its output."""
+        return self.fleet.shell(self.host, f"cd '{self.volume}'; {script}")
+
+    def check(self, data: str | None = None, *marks: str, confirmed: bool = False) -> dict[str, Any]:
+        """Return what the checker says of a data folder, good or bad. ``marks`` are ID=HASH that have to be there."""
+        argv = ["/usr/bin/python3", "-B", f"{PROGRAMS}/ps_check.py", self.role, "--data", data or self.data]
+        argv += [word for mark in marks for word in ("--at", mark)]
+        argv += ["--confirmed", self.confirmed_log] if confirmed else []
+        return dict(json.loads(self.fleet.ask(self.host, argv).stdout))
+
+    def prove(self, data: str | None = None, *marks: str, confirmed: bool = False) -> dict[str, Any]:
+        """Return the facts of a data folder. Raise AssertionError with what is broken."""
+        answer = self.check(data, *marks, confirmed=confirmed)
+        assert answer["ok"], f"the data of {self.host} is broken: {answer['problems']}"
+        return answer
+
+    def confirmed(self) -> str:
+        """Return the newest transaction that the server confirmed as ID=HASH, empty when there was none yet."""
+        line = self.fleet.shell(self.host, f"grep -s ' confirm ' {self.confirmed_log} | tail -n 1").split()
+        return f"{' '.join(line[2:-1])}={line[-1]}" if line else ""
+
+    def goes_on(self) -> str:
+        """Return a transaction that is confirmed from now on, ID=HASH."""
+        before = self.confirmed()
+
+        def next_one() -> str:
+            now = self.confirmed()
+            return now if now != before else ""
+
+        return wait_until(next_one, f"{self.host} confirms transactions")
+
+    def folders(self) -> dict[str, dict[str, Any]]:
+        """Return the catalog folders of this server by name: version, head, state, replicas."""
+        return dict(json.loads(self.ctl("folders", "--json"))["folders"])
+
+    def repair(self) -> None:
+        """Bring it into good order, whatever a test did: no trouble, running, data whole or else new and empty."""
+        self.knob("clear")
+        if not self.running():
+            self.fleet.ask(self.host, ["systemctl", "stop", self.unit])
+            if self.ask("launch").status != 0:
+                self.renew()
+        assert self.running(), f"{self.process} of {self.host} cannot be repaired"
+
+    def renew(self) -> None:
+        """Throw the data away and start as a new server; the record of confirmed transactions begins anew, too."""
+        self.fleet.ask(self.host, ["systemctl", "stop", self.unit])
+        owner = "install -d -o powershare -g powershare"
+        self.shell(f"rm -rf '{self.folder}'; {owner} '{self.folder}'; : > {self.confirmed_log}")
+        self.ctl("launch")
+
+
+def mail(fleet: Fleet) -> Server:
+    """Return the mail server."""
+    return Server(fleet, "mail1", "mail")
+
+
+def catalogs(fleet: Fleet) -> list[Server]:
+    """Return the three catalog servers, the master first."""
+    return [Server(fleet, host, "catalog") for host in CATALOGS]
