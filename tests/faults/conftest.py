@@ -82,11 +82,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def fleet() -> Fleet:
     """The lab, up, with an offsite server and the app's host set up."""
-    fleet = Fleet.from_environment()
-    if not fleet.is_up():
-        fleet.up()
-    if fleet.ask(OFFSITE, ["systemctl", "is-active", "--quiet", "backstay-offsite.service"]).status != 0:
-        Playbooks(fleet).run("offsite").demand()
+    fleet, host = Fleet.from_environment(), SUBJECTS[APP].host
+    missing = host in fleet.absent()
+    if missing or not fleet.is_up():
+        fleet.up(only=[OFFSITE, host])
+    if missing or fleet.ask(OFFSITE, ["systemctl", "is-active", "--quiet", "backstay-offsite.service"]).status != 0:
+        Playbooks(fleet).run("offsite", "--limit", f"{OFFSITE},{host}").demand()
     return fleet
 
 

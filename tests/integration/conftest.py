@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from integration import apps
 from integration.apps import App
 from lab_tools import jobs, repository
-from lab_tools.fleet import OFFSITE, Fleet
+from lab_tools.fleet import BASE, OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks
 
+DATABASE_HOSTS = ("shop-db1", "spare1")
 NOT_RUN = pytest.StashKey[list[str]]()
 
 
@@ -68,10 +69,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
-    """The lab, with its offsite server set up and every protected host given its repository."""
+    """The lab, with its offsite server set up and the database host given its repository."""
     found = Fleet.from_environment()
     ours = not found.exists()
-    found.up()
+    found.up(only=BASE)
     try:
         Playbooks(found).run("offsite").demand()
         yield found
@@ -86,8 +87,23 @@ def playbooks(fleet: Fleet) -> Playbooks:
 
 
 @pytest.fixture(scope="session")
-def app(request: pytest.FixtureRequest, fleet: Fleet) -> App:
-    return apps.load(request.param, fleet)
+def need(fleet: Fleet, playbooks: Playbooks) -> Callable[..., None]:
+    """Return a function that brings further hosts of the lab up and gives them their repositories."""
+
+    def bring_up(*hosts: str) -> None:
+        new = sorted(set(hosts) & fleet.absent())
+        if new:
+            fleet.up(only=new)
+            playbooks.run("offsite", "--limit", ",".join([OFFSITE, *new])).demand()
+
+    return bring_up
+
+
+@pytest.fixture(scope="session")
+def app(request: pytest.FixtureRequest, fleet: Fleet, need: Callable[..., None]) -> App:
+    found = apps.load(request.param, fleet)
+    need(found.host, found.spare)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -105,10 +121,11 @@ def live(app: App) -> App:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(fleet: Fleet) -> Iterator[None]:
-    """Demand that no test leaves a job, process, lock or working file behind on a host."""
+def nothing_left(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[None]:
+    """Demand that no test leaves a job, process, lock or working file behind on its app's hosts."""
     yield
-    for host in ("shop-db1", "spare1"):
+    live = request.node.funcargs.get("app")
+    for host in [live.host, live.spare] if live else DATABASE_HOSTS:
         assert jobs.leftovers(fleet, host) == []
 
 

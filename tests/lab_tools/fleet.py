@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ DEFAULT_NAME = "backstay-test"
 DEFAULT_PORT = 42400
 OFFSITE = "offsite1"
 SPARE = "spare1"
+BASE = ("offsite", "app_mysql", "spares")  # what every test may rely on; other hosts are brought up when they are needed
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,22 @@ class Fleet:
         assert done.returncode == 0, f"lab.py {' '.join(words)} failed:\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def up(self, *volumes: str) -> None:
-        """Bring the lab up, complete it, repair what a test deleted. ``volumes`` are HOST:PATH=MIB[:FS]."""
-        self.command("up", *(word for volume in volumes for word in ("--volume", volume)))
+    def up(self, *volumes: str, only: Iterable[str] = ()) -> None:
+        """Bring the lab up, complete it, repair what a test deleted. ``volumes`` are HOST:PATH=MIB[:FS].
+
+        A lab that is made with ``only`` (hosts or groups) has just these; later calls add to them.
+        """
+        chosen = ["--only", ",".join(only)] if only else []
+        self.command("up", *chosen, *(word for volume in volumes for word in ("--volume", volume)))
+
+    def absent(self) -> set[str]:
+        """Return the hosts of the inventory that this lab was made without."""
+        chosen = CHECKOUT / ".lab" / self.name / "only.json"
+        if not chosen.exists():
+            return set()
+        wanted = set(json.loads(chosen.read_text()))
+        every = json.loads((CHECKOUT / "lab" / "hosts.json").read_text())
+        return {name for name, host in every.items() if not {name, *host["groups"]} & wanted}
 
     def exists(self) -> bool:
         """Whether this lab was made already: its key is the first thing it gets and the last it loses."""

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Run a command with the tests' own lab up: started once, removed at the end in any case unless it was up before.
-# LAB_ONLY names hosts or groups, when not all of them are needed.
+# LAB_ONLY names the hosts or groups to begin with; tests bring up what else they need.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export BACKSTAY_LAB="${BACKSTAY_LAB:-backstay-test}" BACKSTAY_LAB_PORT="${BACKSTAY_LAB_PORT:-42400}"
@@ -27,5 +27,5 @@ if [ ! -e ".lab/$BACKSTAY_LAB/id_ed25519" ]; then
     trap 'exit 130' INT
     trap 'exit 143' TERM
 fi
-"${lab[@]}" up ${LAB_ONLY:+--only "$LAB_ONLY"}
+"${lab[@]}" up --only "${LAB_ONLY:-offsite,app_mysql,spares}"
 "$@"

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The fleet as data, and the inventory that has to agree with it."""
 
+import json
+import shutil
+import subprocess
+
 import pytest
 import yaml
 from rehearsal import containers, fleet, image
@@ -8,25 +12,28 @@ from rehearsal.fleet import CHECKOUT, LAB_SOURCES, Volume
 from rehearsal.shell import LabError
 
 HOSTS = fleet.parse_hosts((LAB_SOURCES / "hosts.json").read_text())
-INVENTORY = CHECKOUT / "inventories/lab/hosts.yml"
+INVENTORY = CHECKOUT / "inventories/lab"
 
 
-def inventory_hosts():
-    children = yaml.safe_load(INVENTORY.read_text())["all"]["children"]
-    found = {}
-    for group, content in children.items():
-        for host, variables in content["hosts"].items():
-            groups, _ = found.setdefault(host, (set(), variables["lab_port_offset"]))
-            groups.add(group)
-    return found
+def test_the_inventory_has_the_hosts_that_the_lab_was_made_with(tmp_path, monkeypatch):
+    shutil.copytree(LAB_SOURCES, tmp_path / "lab", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(INVENTORY, tmp_path / "inventories/lab", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("BACKSTAY_LAB", "some")
 
+    def listed():
+        return json.loads(subprocess.check_output([tmp_path / "inventories/lab/hosts.py", "--list"]))
 
-def test_inventory_has_the_hosts_groups_and_ports_of_the_fleet():
-    assert inventory_hosts() == {host.name: (set(host.groups), host.port_offset) for host in HOSTS}
+    whole = listed()
+    assert whole["_meta"]["hostvars"] == {host.name: {"lab_port_offset": host.port_offset} for host in HOSTS}
+    for host in HOSTS:
+        assert {group for group in whole if host.name in whole[group].get("hosts", [])} == set(host.groups)
+    (tmp_path / ".lab/some").mkdir(parents=True)
+    (tmp_path / ".lab/some/only.json").write_text('["offsite", "spare1"]')
+    assert list(listed()["_meta"]["hostvars"]) == ["offsite1", "spare1"]
 
 
 def test_inventory_defaults_are_those_of_the_fleet():
-    variables = yaml.safe_load(INVENTORY.read_text())["all"]["vars"]
+    variables = yaml.safe_load((INVENTORY / "group_vars/all.yml").read_text())
     assert f"default('{fleet.DEFAULT_NAME}', true)" in variables["lab_name"]
     assert f"default('{fleet.DEFAULT_PORT}', true)" in variables["lab_port"]
 
