@@ -3,12 +3,19 @@
 APP ?= mysql
 FAULTS ?= full
 FAULTS_SEED ?=
+# Every subject of tests/faults/subjects.py; those that run side by side have labs and ports of their own.
+FAULT_SUBJECTS := mysql mysql-pitr
+faults-short-mysql: export BACKSTAY_LAB_PORT := 47000
+faults-short-mysql-pitr: export BACKSTAY_LAB_PORT := 47200
 
 .PHONY: faults faults-short
 
-faults-short: ## One or two faults of each kind, for every subject
-	@$(MAKE) --no-print-directory faults APP=mysql FAULTS=short FAULTS_SEED=1
-	@$(MAKE) --no-print-directory faults APP=mysql-pitr FAULTS=short FAULTS_SEED=1
+# The seed is fixed here so that a run can be compared with the one before; `make faults` draws new offsets every time.
+faults-short: venv ## One or two faults of each kind, for every subject, two subjects at a time
+	@$(MAKE) --no-print-directory -j2 --output-sync=target $(addprefix faults-short-,$(FAULT_SUBJECTS))
+
+faults-short-%:
+	@BACKSTAY_LAB=backstay-faults-$* $(MAKE) --no-print-directory faults APP=$* FAULTS=short FAULTS_SEED=1
 
 faults: venv ## Kill, cut and fill everything during real runs (APP=mysql, FAULTS=short|full, FAULTS_SEED=n)
-	@FAULTS_APP=$(APP) FAULTS=$(FAULTS) FAULTS_SEED=$(FAULTS_SEED) $(WITH_LAB) $(BIN)/pytest -v --durations=5 tests/faults
+	@FAULTS_APP=$(APP) FAULTS=$(FAULTS) FAULTS_SEED=$(FAULTS_SEED) LAB_ONLY=offsite1 $(WITH_LAB) $(BIN)/pytest -v --durations=5 tests/faults

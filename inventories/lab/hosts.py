@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inventory of the rehearsal fleet: the hosts of the lab that BACKSTAY_LAB names, as lab/hosts.json and `lab.py up` chose them."""
+"""Inventory of the rehearsal fleet: the hosts of the lab that BACKSTAY_LAB names, as `lab.py up` chose them."""
 
 from __future__ import annotations
 
