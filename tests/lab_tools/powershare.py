@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from lab_tools.fleet import Answer, Fleet
-from lab_tools.waiting import wait_until
 
 PROGRAMS = "/opt/powershare"
 CATALOGS = ("catalog1", "catalog2", "catalog3")
@@ -92,13 +92,10 @@ class Server:
 
     def goes_on(self) -> str:
         """Return a transaction that is confirmed from now on, ID=HASH."""
-        before = self.confirmed()
-
-        def next_one() -> str:
-            now = self.confirmed()
-            return now if now != before else ""
-
-        return wait_until(next_one, f"{self.host} confirms transactions")
+        newest = f"grep -s ' confirm ' {self.confirmed_log} | tail -n 1"
+        script = f'before=$({newest}); while now=$({newest}); [ "$now" = "$before" ]; do sleep 0.1; done; echo "$now"'
+        line = self.fleet.run(self.host, "timeout", "60", "sh", "-c", script).split()
+        return f"{' '.join(line[2:-1])}={line[-1]}"
 
     def folders(self) -> dict[str, dict[str, Any]]:
         """Return the catalog folders of this server by name: version, head, state, replicas."""
@@ -106,8 +103,7 @@ class Server:
 
     def repair(self) -> None:
         """Bring it into good order, whatever a test did: no trouble, running, data whole or else new and empty."""
-        self.knob("clear")
-        if not self.running():
+        if self.process not in self.fleet.shell(self.host, "psknob clear; psctl status").strip().split(", "):
             self.fleet.ask(self.host, ["systemctl", "stop", self.unit])
             if self.ask("launch").status != 0:
                 self.renew()
@@ -124,6 +120,12 @@ class Server:
 def mail(fleet: Fleet) -> Server:
     """Return the mail server."""
     return Server(fleet, "mail1", "mail")
+
+
+def in_order(servers: list[Server]) -> None:
+    """Repair servers at the same time."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(Server.repair, servers))
 
 
 def catalogs(fleet: Fleet) -> list[Server]:

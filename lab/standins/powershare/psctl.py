@@ -61,8 +61,10 @@ def quit_application(app: App, options: argparse.Namespace) -> None:
 
 def launch(app: App, options: argparse.Namespace) -> None:
     """Open the application and wait until it runs."""
-    if ps_host.running(app):
+    if ps_host.state(app)["state"] == "running":
         return
+    late = f"errAETimeout (-1712): {app.process} did not start within {options.timeout:g} s"
+    wait(lambda: ps_host.state(app)["state"] != "quitting", options.timeout, late)
     if not ps_host.alive(app):
         with held(app):  # somebody who reads or writes the data keeps the application out
             pass
@@ -72,7 +74,6 @@ def launch(app: App, options: argparse.Namespace) -> None:
         done = subprocess.run(["systemctl", "start", "--no-block", app.unit], capture_output=True, text=True, check=False)
         if done.returncode:
             raise Refused(f"fnfErr (-43): {app.process} cannot be opened: {done.stderr.strip()}")
-    late = f"errAETimeout (-1712): {app.process} did not start within {options.timeout:g} s"
     wait(lambda: ps_host.state(app)["state"] in ("asking", "running", "damaged", "failed"), options.timeout, late)
     said = ps_host.state(app)
     if said["state"] != "running":
