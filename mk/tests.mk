@@ -5,7 +5,10 @@ APPS := $(filter-out __init__,$(patsubst tests/integration/apps/%.py,%,$(wildcar
 STORIES := $(subst _,-,$(patsubst tests/integration/test_%.py,%,$(wildcard tests/integration/test_*.py)))
 WITH_LAB := tests/lab_tools/with-lab.sh
 
-.PHONY: e2e integration
+.PHONY: conformance e2e integration
+
+conformance: venv ## Stand-ins against their specification, raw commands in the lab (SHORT=--short leaves out the long ones)
+	@LAB_ONLY=app_powershare $(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadfile --durations=10 $(SHORT) tests/conformance
 
 e2e: venv ## Round trip of one app, or one story: make e2e APP=mysql, APP=schedule
 	@if [ -z "$(filter $(APPS) $(STORIES),$(APP))" ]; then \
@@ -16,6 +19,6 @@ e2e: venv ## Round trip of one app, or one story: make e2e APP=mysql, APP=schedu
 integration: venv ## All tests of the whole product on the rehearsal fleet (SHORT=--short leaves out the long ones)
 	@$(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadgroup --durations=20 $(SHORT) tests/integration
 
-test: venv ## Everything in its short form: unit, local, integration, faults (needs root for the lab)
+test: venv ## Everything in its short form: unit, local, conformance, integration, faults (needs root for the lab)
 	@$(MAKE) --no-print-directory unit local
-	@$(MAKE) --no-print-directory integration faults-short SHORT=--short
+	@$(MAKE) --no-print-directory conformance integration faults-short SHORT=--short

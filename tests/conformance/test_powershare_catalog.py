@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from lab_tools.powershare import Server
 from lab_tools.waiting import wait_until
 
@@ -116,6 +117,7 @@ def test_item_9_tape_does_not_come_before_live_replicas(catalogs: list[Server]) 
         server.ctl("launch")
 
 
+@pytest.mark.long
 def test_an_older_set_is_seen_as_older_and_catches_up(catalogs: list[Server]) -> None:
     """Restored from tape while newer replicas live: lower versions, then replication catches up."""
     first, _, third = catalogs
@@ -137,6 +139,7 @@ def test_an_older_set_is_seen_as_older_and_catches_up(catalogs: list[Server]) ->
     assert third.folders()["People"]["state"] == "good"
 
 
+@pytest.mark.long
 def test_a_server_that_went_on_from_an_older_set_is_in_conflict_until_somebody_decides(catalogs: list[Server]) -> None:
     """Two copies that part are never joined in silence."""
     first, second, _ = catalogs

@@ -4,61 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from integration import apps
 from integration.apps import App
-from lab_tools import jobs, repository
+from lab_tools import jobs, repository, short_form
 from lab_tools.fleet import BASE, OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks
 
 DATABASE_HOSTS = ("shop-db1", "spare1")
-NOT_RUN = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--app", choices=apps.names(), action="append", help="test only this app")
-    parser.addoption("--short", action="store_true", help="leave out the tests that are marked long, and name them")
+    short_form.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: left out of the short form that `make test` runs; `make e2e` runs it")
+    config.pluginmanager.register(short_form)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a module and app together where pytest runs several at once (``-n``): they share a lab.
-
-    In the short form deselect what is marked long: counted and named at the end, never dropped in silence.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module and app together where pytest runs several at once (``-n``): they share a lab."""
     for item in items:
         parameters = getattr(item, "callspec", None)
         name = f"{item.path.stem} {parameters.params.get('app', '') if parameters else ''}"
         item.add_marker(pytest.mark.xdist_group(name.strip()))
-    if config.getoption("--short"):
-        left_out = [item for item in items if item.get_closest_marker("long")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
-        config.stash[NOT_RUN] = [item.nodeid for item in left_out]
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand what was left out to the process that writes the summary."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["not_run"] = session.config.stash.get(NOT_RUN, [])
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take over what a process left out; all collect the same tests."""
-    node.config.stash[NOT_RUN] = getattr(node, "workeroutput", {}).get("not_run", [])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name in config.stash.get(NOT_RUN, []):
-        terminalreporter.write_line(f"not run in short: {name} (make integration runs it)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
