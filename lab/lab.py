@@ -52,6 +52,7 @@ def command_up(lab: Lab, options: argparse.Namespace) -> int:
     print(f"lab: {machine.describe(machine.detect())}", flush=True)
     images = build_images(lab)
     with locked(lab.lock):
+        containers.require_own(lab)
         access.make_key(lab)
         containers.bring_up(lab, images)
         access.give_to_caller(lab)

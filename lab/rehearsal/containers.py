@@ -14,6 +14,7 @@ from rehearsal.shell import LabError, in_parallel, must, run, wait_until
 
 LABEL = "backstay.lab"
 SPEC_LABEL = "backstay.spec"
+STATE_LABEL = "backstay.state"
 # What root on an ordinary server may do and tests need: cut networks, mount, sandbox units, trace.
 CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "IPC_LOCK", "SYS_NICE", "AUDIT_WRITE")
 BOOT_SECONDS = 90
@@ -32,13 +33,24 @@ def make_network(lab: Lab) -> None:
 
 
 def containers_of(lab: Lab) -> dict[str, dict[str, str]]:
-    """The lab's containers by name: state (running, exited, ...) and spec (definition hash)."""
+    """The lab's containers by name: state (running, exited, ...), spec (definition hash), checkout (its lab's directory)."""
     listed = must(["podman", "ps", "--all", "--filter", f"label={LABEL}={lab.name}", "--format", "json"])
     found = {}
     for entry in json.loads(listed or "[]"):
         labels = entry.get("Labels") or {}
-        found[entry["Names"][0]] = {"state": entry["State"], "spec": labels.get(SPEC_LABEL, "")}
+        found[entry["Names"][0]] = {
+            "state": entry["State"],
+            "spec": labels.get(SPEC_LABEL, ""),
+            "checkout": labels.get(STATE_LABEL, ""),
+        }
     return found
+
+
+def require_own(lab: Lab) -> None:
+    """LabError when another checkout has a lab of this name: neither may touch the other's hosts."""
+    strange = sorted({one["checkout"] for one in containers_of(lab).values()} - {"", str(lab.state)})
+    if strange:
+        raise LabError(f"A lab {lab.name} belongs to another checkout ({strange[0]}): choose another BACKSTAY_LAB and port.")
 
 
 def create_command(lab: Lab, host: Host, image: str, mounts: list[str]) -> list[str]:
@@ -60,7 +72,8 @@ def create_command(lab: Lab, host: Host, image: str, mounts: list[str]) -> list[
         *mounts,
     ]
     spec = fleet.definition_hash([*options, image], host.volumes)
-    return ["podman", "run", *options, "--label", f"{SPEC_LABEL}={spec}", image, "/sbin/init"]
+    labels = ["--label", f"{SPEC_LABEL}={spec}", "--label", f"{STATE_LABEL}={lab.state}"]
+    return ["podman", "run", *options, *labels, image, "/sbin/init"]
 
 
 def ensure_host(lab: Lab, host: Host, built: image.Built, present: Mapping[str, Mapping[str, str]]) -> None:
@@ -165,6 +178,7 @@ def remove_container(name: str) -> None:
 
 def tear_down(lab: Lab) -> None:
     """Remove containers, network and volumes of the lab, however much of it exists."""
+    require_own(lab)
     in_parallel(remove_container, containers_of(lab))
     if network_exists(lab):
         must(["podman", "network", "rm", "--force", lab.name])

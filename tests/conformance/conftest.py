@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -23,9 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
-    """The lab, with the hosts of stand-ins; one that was not there goes at the end."""
-    found = Fleet.from_environment()
+    """The lab, with the hosts of stand-ins; one that was not there goes at the end. Modules use different hosts."""
+    found = Fleet.from_environment(shared=True)
     ours = not found.exists()
+    if ours and "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.exit("several processes need a lab that is up: run 'make conformance'", 2)
     if ours or found.absent() & HOSTS:
         found.up(only=sorted(HOSTS))
     try:
@@ -35,24 +38,31 @@ def fleet() -> Iterator[Fleet]:
             found.down()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def in_order_at_the_end(fleet: Fleet) -> Iterator[None]:
-    """Leave every server running and whole."""
-    yield
-    powershare.in_order([powershare.mail(fleet), *powershare.catalogs(fleet)])
-
-
-@pytest.fixture
-def mail(fleet: Fleet) -> Server:
-    """The mail server, running and in order."""
+@pytest.fixture(scope="module")
+def mail_server(fleet: Fleet) -> Iterator[Server]:
+    """The mail server, running and whole at the end."""
     server = powershare.mail(fleet)
+    yield server
     server.repair()
-    return server
 
 
 @pytest.fixture
-def catalogs(fleet: Fleet) -> list[Server]:
-    """The three catalog servers, running and in order."""
+def mail(mail_server: Server) -> Server:
+    """The mail server, running and in order."""
+    mail_server.repair()
+    return mail_server
+
+
+@pytest.fixture(scope="module")
+def catalog_servers(fleet: Fleet) -> Iterator[list[Server]]:
+    """The three catalog servers, running and whole at the end."""
     servers = powershare.catalogs(fleet)
+    yield servers
     powershare.in_order(servers)
-    return servers
+
+
+@pytest.fixture
+def catalogs(catalog_servers: list[Server]) -> list[Server]:
+    """The three catalog servers, running and in order."""
+    powershare.in_order(catalog_servers)
+    return catalog_servers

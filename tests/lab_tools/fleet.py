@@ -37,15 +37,16 @@ class Fleet:
     state: Path
 
     @classmethod
-    def from_environment(cls) -> Fleet:
+    def from_environment(cls, shared: bool = False) -> Fleet:
         """Return the lab that the environment names; its control-node state lies beside its key and goes with it.
 
-        Where pytest runs tests side by side, every process but the first has a lab of its own: NAME-2, 200 ports on, and so on.
+        Where pytest runs tests side by side, every process but the first has a lab of its own: NAME-2, 200 ports on, and so on;
+        ``shared`` says that they work on different hosts of one lab.
         """
         name = os.environ.get("BACKSTAY_LAB") or DEFAULT_NAME
         port = int(os.environ.get("BACKSTAY_LAB_PORT") or DEFAULT_PORT)
         number = int((os.environ.get("PYTEST_XDIST_WORKER") or "gw0").removeprefix("gw"))
-        if number > 0:
+        if number > 0 and not shared:
             name, port = f"{name}-{number + 1}", port + 200 * number
         chosen = os.environ.get("BACKSTAY_STATE_DIR")
         return cls(name, port, Path(chosen) if chosen else CHECKOUT / ".lab" / name / "control")

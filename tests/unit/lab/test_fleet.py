@@ -121,3 +121,32 @@ def test_image_hash_follows_content_names_and_executable_bits(tmp_path):
     third = image.definition_hash(tmp_path)
     (tmp_path / "packages.txt").rename(tmp_path / "other.txt")
     assert len({first, second, third, image.definition_hash(tmp_path)}) == 4
+
+
+def test_hosts_of_another_checkout_are_left_alone(tmp_path, monkeypatch):
+    lab = fleet.Lab("x", 42200, HOSTS, tmp_path / "x")
+    listed = [{"Names": ["x-a"], "State": "running", "Labels": {containers.STATE_LABEL: "/elsewhere/.lab/x"}}]
+    monkeypatch.setattr(containers, "must", lambda argv: fleet.json.dumps(listed))
+    with pytest.raises(LabError, match="belongs to another checkout"):
+        containers.require_own(lab)
+    listed[0]["Labels"] = {containers.STATE_LABEL: str(lab.state)}
+    containers.require_own(lab)
+
+
+def test_a_lab_can_have_some_of_the_hosts():
+    assert fleet.only(HOSTS, []) == HOSTS
+    assert [host.name for host in fleet.only(HOSTS, ["offsite", "mail1"])] == ["offsite1", "mail1"]
+    with pytest.raises(LabError, match="no host and no group nobody"):
+        fleet.only(HOSTS, ["nobody"])
+
+
+def test_a_choice_of_hosts_grows_and_a_whole_lab_stays_whole(tmp_path):
+    lab = fleet.Lab("x", 42200, HOSTS, tmp_path)
+    fleet.remember_only(lab, ["mail1"])
+    fleet.remember_only(lab, ["offsite"])
+    assert fleet.json.loads((tmp_path / "only.json").read_text()) == ["mail1", "offsite"]
+    whole = fleet.Lab("y", 42200, HOSTS, tmp_path / "y")
+    whole.state.mkdir()
+    whole.key.touch()
+    fleet.remember_only(whole, ["mail1"])
+    assert not (whole.state / "only.json").exists()
