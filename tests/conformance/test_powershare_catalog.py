@@ -163,6 +163,7 @@ def test_a_server_that_went_on_from_an_older_set_is_in_conflict_until_somebody_d
     second.prove()
 
 
+@pytest.mark.long
 def test_a_copy_of_a_running_catalog_servers_folder_is_torn(catalogs: list[Server]) -> None:
     """PS-5, PS-16: stop first. The same rules as for mail, on XFS and ext4."""
     for server in catalogs:

@@ -31,12 +31,16 @@ def damaged(mail: Server, spoil: str, why: str) -> None:
     assert why in str(mail.check()["problems"])
 
 
-def test_a_copy_of_a_running_servers_folder_is_torn(mail: Server) -> None:
+AGAIN = "cp -a '{0}' copy; cp -au '{0}/.' copy"  # a second pass over what changed meanwhile, and not stopped for it
+WAYS = ["cp -a '{0}' copy", "cp -a --reflink=always '{0}' copy", AGAIN]
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.long)])
+def test_a_copy_of_a_running_servers_folder_is_torn(mail: Server, rounds: int) -> None:
     """PS-2: no way of copying gives a good copy, and it is not only a flag that tells."""
     mail.knob("rate", "40")
     mail.goes_on()
-    again = "cp -a '{0}' copy; cp -au '{0}/.' copy"  # a second pass over what changed meanwhile, and not stopped for it
-    for how in ["cp -a '{0}' copy", "cp -a --reflink=always '{0}' copy", again] * 2:
+    for how in WAYS * rounds:
         mail.shell(f"rm -rf copy; {how.format(mail.folder)}")
         found = mail.check(f"{mail.volume}/copy")
         assert not found["ok"]
@@ -93,14 +97,15 @@ OLDER = {
 }
 
 
-def test_item_5_two_sets_mixed_are_damaged_data(mail: Server) -> None:
+@pytest.mark.parametrize("files", [["Queue 1"], pytest.param(list(OLDER)[1:], marks=pytest.mark.long)])
+def test_item_5_two_sets_mixed_are_damaged_data(mail: Server, files: list[str]) -> None:
     """PS-7: one file of an older set, its fork alone, or one that belongs to no set, is enough."""
     folder = mail.folder
     mail.shell(f"psctl quit; rm -rf older newer; cp -a '{folder}' older; psctl launch")
     mail.goes_on()
     mail.shell(f"psctl quit; cp -a '{folder}' newer")
-    for file, why in OLDER.items():
-        damaged(mail, f"cp -a older/'{file}' '{folder}/{file}'", why)
+    for file in files:
+        damaged(mail, f"cp -a older/'{file}' '{folder}/{file}'", OLDER[file])
         mail.shell(f"cp -a newer/'{file}' '{folder}/{file}'")
     damaged(mail, f"cp -a older/'Queue 1' '{folder}/Queue 1 copy'", "'Queue 1 copy' does not belong to this set")
     assert mail.fleet.ask(mail.host, ["systemctl", "start", mail.unit]).status != 0  # the other way to start it
@@ -118,8 +123,18 @@ WRONG_COPIES = {
 }
 
 
-def test_items_6_and_11_lost_forks_and_hidden_files_are_damaged_data(mail: Server) -> None:
+@pytest.mark.parametrize("wrong", [list(WRONG_COPIES)[:2], pytest.param(list(WRONG_COPIES)[2:], marks=pytest.mark.long)])
+def test_items_6_and_11_lost_forks_and_hidden_files_are_damaged_data(mail: Server, wrong: list[str]) -> None:
     """PS-3: a copy without resource forks, without dot files, or without empty folders is no backup."""
+    mail.shell(f"psctl quit; rm -rf whole; mv '{mail.folder}' whole")
+    for script in wrong:
+        damaged(mail, f"rm -rf '{mail.folder}'; {script.format(mail.folder)}", WRONG_COPIES[script])
+    mail.shell(f"rm -rf '{mail.folder}'; mv whole '{mail.folder}'; psctl launch")
+    assert mail.running()
+
+
+def test_item_11_everything_is_listed_and_got(mail: Server) -> None:
+    """PS-3: all files of the folder, hidden ones too, each with both forks, type and creator."""
     mail.ctl("quit")
     files = mail.prove()["files"]
     listed = mail.ctl("list", mail.folder).splitlines()
@@ -127,11 +142,6 @@ def test_items_6_and_11_lost_forks_and_hidden_files_are_damaged_data(mail: Serve
     assert f"{mail.folder}:Archive:Lettre à Zoë 1/2\tPSmq\tPSml\t700\t334" in [line.rpartition("\t")[0] for line in listed]
     got = mail.shell(f"psctl get '{mail.folder}' | tar --list --quoting-style=escape | grep -vc '/$'")
     assert int(got) == files
-    mail.shell(f"mv '{mail.folder}' whole")
-    for script, why in WRONG_COPIES.items():
-        damaged(mail, f"rm -rf '{mail.folder}'; {script.format(mail.folder)}", why)
-    mail.shell(f"rm -rf '{mail.folder}'; mv whole '{mail.folder}'; psctl launch")
-    assert mail.running()
 
 
 def test_item_7_data_that_is_not_at_the_root_of_the_volume_is_asked_for(mail: Server) -> None:
