@@ -7,7 +7,7 @@ Everything is validated on the control node before a host is touched, and again 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from .errors import BadInput
 from .schema import problems
@@ -32,6 +32,9 @@ _PROOF = {
         "stderr_refuse": {"type": "array", "items": _TEXT},
     },
 }
+_ARTIFACT = {"type": "string", "pattern": r"^[a-z][a-z0-9-]*\Z"}
+_EXCLUDE = {"type": "array", "items": _TEXT}
+_METHOD = {"type": "string", "enum": ["auto", "snapshot", "clone", "copy"]}
 
 
 def _arguments(required: List[str], **properties: Any) -> Dict[str, Any]:
@@ -40,20 +43,31 @@ def _arguments(required: List[str], **properties: Any) -> Dict[str, Any]:
 
 # The typed steps of a procedure. One entry, one function of the same name in ``worker/steps.py``; a test compares them.
 STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
-    # Run a native command and require its proof.
-    "command": _arguments(["argv"], argv=_ARGV, proof=_PROOF, timeout={"type": "number", "minimum": 1}),
-    # Bring a service of the host into a state; a stop is undone by the release when the job dies.
+    # Run a native command and require its proof. ``undo`` is remembered before and run by the release when the job dies,
+    # until a later command step with exactly that argv succeeded.
+    "command": _arguments(["argv"], argv=_ARGV, proof=_PROOF, timeout={"type": "number", "minimum": 1}, undo=_ARGV),
+    # Bring a service of the host into a state; a stop is undone by the release when the job dies. ``resumed`` starts what
+    # this job stopped, and leaves down what was down. ``control``: native commands instead of the service manager.
     "service": _arguments(
         ["name", "state"],
         name=_TEXT,
-        state={"type": "string", "enum": ["started", "stopped"]},
+        state={"type": "string", "enum": ["started", "stopped", "resumed"]},
         timeout={"type": "number", "minimum": 1},
+        control=dict(_arguments(["start", "stop", "status"], start=_ARGV, stop=_ARGV, status=_ARGV, listed=_TEXT)),
+    ),
+    # While the application runs: prepare the picture of a folder, so that the picture itself is short.
+    "copy_ahead": _arguments(["folder"], folder=_PATH, exclude=_EXCLUDE, method=_METHOD),
+    # The application is stopped: complete the picture of the folder at this moment.
+    "picture": _arguments(["folder"], folder=_PATH, exclude=_EXCLUDE, method=_METHOD),
+    # After the start: take the picture as one artifact, a pax archive with its manifest as the last member.
+    "archive": _arguments(
+        ["artifact", "folder"], artifact=_ARTIFACT, folder=_PATH, estimate_bytes={"type": "integer", "minimum": 0}
     ),
     # Run the server's own tool and take its standard output as an artifact of the set. Where only the host can tell the
     # arguments, ``argv_from`` names the function of the app's CALLS that returns them.
     "capture": _arguments(
         ["artifact", "proof"],
-        artifact={"type": "string", "pattern": r"^[a-z][a-z0-9-]*\Z"},
+        artifact=_ARTIFACT,
         argv=_ARGV,
         argv_from=_TEXT,
         proof=_PROOF,
@@ -68,7 +82,10 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         unpack=_ARGV,
         account=_TEXT,  # runs the unpacking tool and owns what it writes; the data may come from a hostile host
     ),
-    # Exchange the content of a directory: live data aside, landed data in; undone by ``put-back``.
+    # Hold an unpacked folder against the manifest that came with it, and remove the manifest.
+    "prove": _arguments(["directory"], directory=_PATH, artifact=_TEXT),
+    # Exchange the content of a directory: live data aside, landed data in; undone by ``put-back``. ``with_root``: the directory
+    # itself takes owner, mode, times and attributes of the landing, too.
     "swap": _arguments(
         ["target", "landing"],
         target=_PATH,
@@ -77,6 +94,7 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         owner=_TEXT,
         group=_TEXT,
         keep_aside={"type": "boolean"},
+        with_root={"type": "boolean"},
     ),
     # Remove a directory that this job made (scratch, landing).
     "discard": _arguments(["path"], path=_PATH),
@@ -159,16 +177,40 @@ def validate_job(specification: Dict[str, Any]) -> None:
     if missing:
         raise BadInput(f"a {specification['action']} job needs {', '.join(missing)}")
     if specification["action"] == "backup":
-        _require_unique_artifacts(specification["steps"])
+        _require_artifacts(specification["steps"])
 
 
-def _require_unique_artifacts(steps: List[Dict[str, Any]]) -> None:
+# The steps that take an artifact of the set.
+TAKING = ("capture", "archive")
+
+
+def taken_artifact(step: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """Return the arguments of a step that takes an artifact, None for any other step."""
+    return next((step[name] for name in TAKING if name in step), None)
+
+
+def _require_artifacts(steps: List[Dict[str, Any]]) -> None:
     for step in steps:
         if "capture" in step and ("argv" in step["capture"]) == ("argv_from" in step["capture"]):
             raise BadInput(f"step '{step['name']}' must have either argv or argv_from")
-    names = [step["capture"]["artifact"] for step in steps if "capture" in step]
+    names = [taken["artifact"] for taken in map(taken_artifact, steps) if taken]
     if not names:
-        raise BadInput("a backup job must capture something", "add a capture step")
+        raise BadInput("a backup job must capture something", "add a capture or an archive step")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise BadInput(f"two capture steps name the same artifact: {', '.join(twice)}")
+        raise BadInput(f"two steps take the same artifact: {', '.join(twice)}")
+    _require_pictures(steps)
+
+
+def _require_pictures(steps: List[Dict[str, Any]]) -> None:
+    """Every picture is archived once, after it was taken."""
+    waiting: List[str] = []
+    for step in steps:
+        if "picture" in step:
+            waiting.append(step["picture"]["folder"])
+        if "archive" in step and step["archive"]["folder"] not in waiting:
+            raise BadInput(f"step '{step['name']}' archives {step['archive']['folder']} without a picture of it before")
+        if "archive" in step:
+            waiting.remove(step["archive"]["folder"])
+    if waiting:
+        raise BadInput(f"there is a picture of {', '.join(waiting)} that no step archives", "add an archive step")

@@ -24,6 +24,20 @@ ROOT = Path(__file__).resolve().parents[2]
 APPS = sorted(path.name[len("app_") :] for path in (ROOT / "roles").glob("app_*"))
 # What preflight of each app finds; a new app adds its own.
 FACTS: dict[str, dict[str, Any]] = {
+    "files": {
+        "datadir": "/srv/ledger",
+        "folders": [
+            {
+                "folder": path,
+                "real": path,
+                "artifact": name,
+                "yard": f"/srv/.backstay-{name}",
+                "bytes": 1 << 20,
+            }
+            for path, name in (("/srv/ledger", "srv-ledger"), ("/srv/a b", "srv-a-b"))
+        ],
+        "services": [{"service": "ledger", "control": {"start": ["a"], "stop": ["b"], "status": ["c"], "listed": "Ledger"}}],
+    },
     "mysql": {
         "datadir": "/var/lib/mysql",
         "socket": "/run/mysqld/mysqld.sock",
@@ -33,7 +47,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "kind": "full",
         "parent_lsn": "12345",
         "log_bytes": 1 << 20,
-    }
+    },
 }
 PLAN = {"hash": "ab" * 32, "target": "2026-11-21T09:00:00.000000Z", "stop_at": None, "sets": ["x"], "kinds": ["full"]}
 VALUES: dict[str, Any] = {

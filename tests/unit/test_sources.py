@@ -59,7 +59,7 @@ def too_new(source: str) -> list[str]:
     tree = ast.parse(source, feature_version=(3, 8))
     found = []
     for node in at_run_time(tree):
-        if isinstance(node, ast.Attribute) and node.attr in _SINCE_39:
+        if isinstance(node, ast.Attribute) and node.attr in _SINCE_39 and ast.unparse(node) != "os.readlink":
             found.append(node.attr)
         if (
             isinstance(node, ast.Attribute)

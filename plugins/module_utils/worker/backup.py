@@ -16,6 +16,7 @@ from .. import layout, receipt, restic
 from ..apps import load_app, require_kind
 from ..errors import BadInput, CaptureFailed, RepositoryError
 from ..files import empty_directory, read_json, write_atomic, write_json
+from ..job import taken_artifact
 from ..moment import format_moment, now
 from ..names import quote_name
 from . import newest, swap
@@ -57,7 +58,7 @@ def _require_salvageable(specification: Dict[str, Any]) -> None:
 def _perform_and_seal(job: Job) -> Dict[str, Any]:
     """Do all steps; seal right after the last capture, so that what was captured is salvageable whatever fails later."""
     steps = job.specification["steps"]
-    last = max(index for index, step in enumerate(steps) if "capture" in step)
+    last = max(index for index, step in enumerate(steps) if taken_artifact(step))
     draft: Dict[str, Any] = {}
     for index, step in enumerate(steps):
         perform(job, step)

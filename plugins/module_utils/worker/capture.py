@@ -13,6 +13,7 @@ from .. import layout, restic
 from ..apps import load_app
 from ..errors import CaptureFailed, NoSpace
 from ..files import free_bytes, human, private_directory, read_json, write_json
+from ..job import taken_artifact
 from ..process import spawn
 from .job import Job
 
@@ -110,8 +111,8 @@ def _artifact(result: Dict[str, Any], path: str, snapshot: str) -> Dict[str, Any
 
 def require_staging_space(job: Job) -> None:
     """Raise NoSpace when staging is too small for what the steps announce; called before anything is touched."""
-    captures = [step["capture"] for step in job.specification["steps"] if "capture" in step]
-    needed = sum(int(arguments.get("estimate_bytes", 0)) for arguments in captures)
+    taken = filter(None, map(taken_artifact, job.specification["steps"]))
+    needed = sum(int(arguments.get("estimate_bytes", 0)) for arguments in taken)
     folder = layout.staging(job.specification["source"], job.specification["app"])
     free = free_bytes(folder)
     if free < needed * 1.05:

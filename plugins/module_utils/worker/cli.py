@@ -98,6 +98,10 @@ def main() -> int:
         from . import meter
 
         return meter.main(arguments[1:])
+    if command == "archive":
+        from ..folders import archive
+
+        return archive.main(arguments[1:])
     if command in _ON_FOLDER and len(arguments) == 2:
         return _ON_FOLDER[command](Path(arguments[1]))
     if command == "release-abandoned":

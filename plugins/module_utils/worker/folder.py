@@ -8,7 +8,7 @@ state.json          what the operator sees: ``{seq, step, bytes, total, rate, do
 events.jsonl        the ordered events, one JSON object a line (G-1)
 undo.json           what the release must undo, written before it is done
 made.json           what a failure must remove, written before it is made
-swap.json           how far a directory exchange is (``begun``, ``done``, ``put back``, ``kept``)
+swap.json           how far a directory exchange is (``begun``, ``done``, ``put back``, ``kept``); swap-2.json: the second
 result.json         the end; its existence ends the job
 secrets/            access files that came with the job; removed when it ends
 ==================  =====================================================================================
@@ -101,7 +101,10 @@ class JobFolder:
         return list(read_json(self.path / "undo.json") or [])
 
     def push_undo(self, entry: Dict[str, Any]) -> None:
-        """Remember ``entry`` durably *before* the thing that it undoes is done."""
+        """Remember ``entry`` durably *before* the thing that it undoes is done.
+
+        ``{service[, control]}`` is started, ``{command}`` (a command line) is run; see ``release.UNDO``.
+        """
         write_json(self.path / "undo.json", [*self.undo_entries(), entry])
 
     def drop_undo(self, entry: Dict[str, Any]) -> None:
@@ -112,7 +115,7 @@ class JobFolder:
         """Return what the job made outside its own folder, oldest first.
 
         ``{directory}`` is the job's own with all that is in it, ``{parent}`` a folder above it that others may use meanwhile,
-        ``{unit}`` a transient unit, ``{hold}`` a service that is kept from starting.
+        ``{unit}`` a transient unit, ``{hold}`` a service that is kept from starting, ``{snapshot}`` one of btrfs.
         """
         return list(read_json(self.path / "made.json") or [])
 

@@ -13,6 +13,7 @@ from .. import layout, restic
 from ..chain import around, plan_hash
 from ..errors import CommandFailed, IntegrityError, NoSpace, RepositoryError
 from ..files import free_bytes, human, private_directory, read_json
+from ..folders.metadata import drop_default_list
 from ..process import last_line, spawn, spell_status
 from .flow import pipe
 from .job import Job
@@ -98,6 +99,7 @@ def _make(job: Job, into: Path, account: Optional[str]) -> None:
             parent.chmod(0o711)
     job.folder.note_made("directory", str(into))
     private_directory(into)
+    drop_default_list(into)  # what is unpacked has the access lists that it came with, and no others
     if account:
         shutil.chown(str(into), account)
 

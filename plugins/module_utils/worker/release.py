@@ -12,11 +12,12 @@ import contextlib
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 from .. import layout
 from ..errors import BackstayError, BadInput, Busy, Interrupted
-from ..process import run
+from ..folders.filesystem import remove_snapshot
+from ..process import require, run
 from . import services, swap
 from .folder import JobFolder, Lock, all_folders, lock_resource
 from .job import Job
@@ -51,40 +52,70 @@ def undo(folder: JobFolder) -> List[str]:
     """Undo every entry, newest first; return a sentence for each that failed and stays remembered."""
     problems = _unhold(folder)
     for entry in reversed(folder.undo_entries()):
+        kind, name = _kind_of(entry, UNDO)
         try:
-            services.start(entry["service"], 300)
+            done = UNDO[kind](entry)
             folder.drop_undo(entry)
-            folder.event(f"released: service {entry['service']} started")
+            folder.event(f"released: {kind} {name} {done}")
         except BackstayError as error:
             problems.append(error.message)
         except OSError as error:  # a full disk must not keep the other services down
-            problems.append(f"{entry['service']}: {error.strerror}")
+            problems.append(f"{name}: {error.strerror}")
     for problem in problems:
         with contextlib.suppress(OSError):
             folder.event(f"release failed: {problem}")
     return problems
 
 
+def _start_service(entry: Dict[str, Any]) -> str:
+    services.start(entry["service"], 300, entry.get("control"))
+    return "started"
+
+
+def _run_command(entry: Dict[str, Any]) -> str:
+    require(entry["command"], 3600)
+    return "done"
+
+
+# What undoes an entry of undo.json, by its type, and says what it did; see ``JobFolder.push_undo``.
+UNDO: Dict[str, Callable[[Dict[str, Any]], str]] = {"service": _start_service, "command": _run_command}
+
+
+def _kind_of(entry: Dict[str, Any], table: Dict[str, Any]) -> Tuple[str, str]:
+    """Return the type of an entry and what it is about, for a sentence."""
+    kind = next(kind for kind in table if kind in entry)
+    subject = entry[kind]
+    return kind, subject if isinstance(subject, str) else " ".join(subject)
+
+
 def remove_made(folder: JobFolder) -> None:
     """Remove what the job made, newest first - unless live data lies aside for it: then both copies are kept."""
     for entry in [] if swap.exchanged(folder.path) else reversed(folder.made()):
+        kind, name = _kind_of(entry, MADE)
         try:
-            _remove_one(entry)
+            MADE[kind](name)
         except (OSError, BackstayError) as error:
             with contextlib.suppress(OSError):
-                folder.event(f"release failed: {next(iter(entry.values()))} is left behind: {error}")
+                folder.event(f"release failed: {name} is left behind: {error}")
 
 
-def _remove_one(entry: Dict[str, str]) -> None:
-    if "hold" in entry:
-        services.unhold(entry["hold"])
-    elif "unit" in entry:
-        run(["systemctl", "stop", entry["unit"]], 120)  # one that is gone already was stopped by its own end
-    elif "directory" in entry:
-        swap.remove_tree(Path(entry["directory"]))
-    else:
-        with contextlib.suppress(OSError):  # somebody else uses it by now
-            Path(entry["parent"]).rmdir()
+def _stop_unit(name: str) -> None:
+    run(["systemctl", "stop", name], 120)  # one that is gone already was stopped by its own end
+
+
+def _remove_parent(path: str) -> None:
+    with contextlib.suppress(OSError):  # somebody else uses it by now
+        Path(path).rmdir()
+
+
+# What removes an entry of made.json, by its type; see ``JobFolder.made``.
+MADE: Dict[str, Callable[[str], None]] = {
+    "hold": services.unhold,
+    "unit": _stop_unit,
+    "snapshot": lambda path: remove_snapshot(Path(path)),
+    "directory": lambda path: swap.remove_tree(Path(path)),
+    "parent": _remove_parent,
+}
 
 
 def _unhold(folder: JobFolder) -> List[str]:
@@ -107,7 +138,7 @@ def failure(folder: JobFolder, error: BackstayError, release_problems: List[str]
     exchanged = swap.exchanged(folder.path)
     if exchanged:
         result["put_back"] = put_back_command(folder)
-        result["aside"] = exchanged["aside"]
+        result["aside"] = ", ".join(state["aside"] for state in exchanged)
     return result
 
 
@@ -143,38 +174,49 @@ def put_back(folder: JobFolder) -> str:
 
 
 def _put_back(folder: JobFolder) -> str:
-    state = swap.exchanged(folder.path)
-    names = _services(folder)
-    if state:
-        for name in names:
-            services.stop(name, 300)
+    entries = _services(folder)
+    if swap.exchanged(folder.path):
+        for entry in entries:
+            services.stop(entry["service"], 300, entry.get("control"))
     sentence = swap.put_back(folder.path)
-    _unhold(folder)
-    for name in names:
-        services.start(name, 300)
-    for entry in folder.undo_entries():
-        folder.drop_undo(entry)
-    return sentence + (f"; started: {', '.join(names)}" if names else "")
+    return sentence + _bring_up(folder, entries)
 
 
 def keep_restored(folder: JobFolder) -> str:
     """Settle for the restored data of a restore that failed after its exchange; return a sentence. Nothing is removed."""
-    state = swap.exchanged(folder.path)
-    if state is None or state["state"] != "done":
+    states = swap.exchanged(folder.path)
+    wanted = [step for step in folder.specification()["steps"] if "swap" in step]
+    if not states or len(states) < len(wanted) or any(state["state"] != "done" for state in states):
         raise BadInput(f"{folder.path.name} left no wholly exchanged data", "put back what lies aside")
-    _unhold(folder)
-    for name in _services(folder):
-        services.start(name, 300)
+    started = _bring_up(folder, _services(folder))
     swap.settle(folder.path)
-    for entry in folder.undo_entries():
+    kept = [f"{state['target']} keeps the restored data; its former content stays in {state['aside']}" for state in states]
+    return "; ".join(kept) + started
+
+
+def _bring_up(folder: JobFolder, entries: List[Dict[str, Any]]) -> str:
+    """Start the services of ``entries`` and undo all else that the job left; return the end of a sentence about it.
+
+    Raise the first failure: what failed stays remembered.
+    """
+    _unhold(folder)
+    left = folder.undo_entries()
+    for entry in [*reversed(left), *(entry for entry in entries if entry not in left)]:
+        UNDO[_kind_of(entry, UNDO)[0]](entry)
         folder.drop_undo(entry)
-    return f"{state['target']} keeps the restored data; its former content stays in {state['aside']}"
+    names = [entry["service"] for entry in entries]
+    return f"; started: {', '.join(names)}" if names else ""
 
 
-def _services(folder: JobFolder) -> List[str]:
-    """Return the services that the job stopped or that its app said it needs, each once."""
-    names = [entry["service"] for entry in folder.undo_entries()]
-    return names + [n for n in folder.specification().get("facts", {}).get("services", []) if n not in names]
+def _services(folder: JobFolder) -> List[Dict[str, Any]]:
+    """Return the services that the job stopped or that its app said it needs, each once, as entries of undo.json."""
+    entries = [entry for entry in folder.undo_entries() if "service" in entry]
+    names = {entry["service"] for entry in entries}
+    needed = [
+        item if isinstance(item, dict) else {"service": item}
+        for item in folder.specification().get("facts", {}).get("services", [])
+    ]
+    return entries + [entry for entry in needed if entry["service"] not in names]
 
 
 def _last_step(folder: JobFolder) -> str:

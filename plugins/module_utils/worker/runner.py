@@ -39,7 +39,7 @@ def run_restore(job: Job) -> Dict[str, Any]:
     result.update(facts=job.seen["facts"], outage_seconds=job.seen["outage_seconds"])
     result.update(bytes=sum(artifact["bytes"] for item in plan["receipts"] for artifact in item["artifacts"]))
     if job.seen.get("aside") and job.seen["keep_aside"]:
-        result["aside"] = job.seen["aside"]
+        result["aside"] = ", ".join(job.seen["aside"])
     return result
 
 

@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Services of the host: stop and start them, and believe only what the service manager reports afterwards."""
+"""Services of the host: stop and start them, and believe only what is reported afterwards.
+
+The service manager controls them, or native commands: ``control`` is ``{start, stop, status[, listed]}``, command lines.
+Without ``listed`` the exit status of ``status`` tells (0 runs, 3 does not, as the LSB says); with it ``status`` prints the
+names of all processes, separated by comma and space, and the service runs when ``listed`` is one of them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List, Optional
 
 from ..errors import ApplicationDown, CommandFailed
 from ..files import write_atomic
 from ..names import quote_name
-from ..process import last_line, require, run
+from ..process import Finished, last_line, require, run, spell_status
+
+Control = Optional[Dict[str, Any]]
 
 
 def has_systemd() -> bool:
@@ -19,11 +26,13 @@ def has_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def is_active(name: str, settled: bool = False) -> bool:
+def is_active(name: str, settled: bool = False, control: Control = None) -> bool:
     """Return whether service ``name`` runs, or (unless ``settled``) is on its way up or down: then it is not gone either.
 
-    Raise CommandFailed when the host has no such service.
+    Raise CommandFailed when the host has no such service, or its own status command says nothing that can be believed.
     """
+    if control:
+        return _runs_by_status(name, control)
     if not has_systemd():
         return run(["service", name, "status"], 60).status == 0
     shown = run(["systemctl", "show", "--property=LoadState,ActiveState", "--", name], 60).stdout
@@ -34,20 +43,36 @@ def is_active(name: str, settled: bool = False) -> bool:
     return fields.get("ActiveState") in ("active", "reloading", *on_its_way)
 
 
-def stop(name: str, timeout: float) -> None:
+def _runs_by_status(name: str, control: Dict[str, Any]) -> bool:
+    done = run(control["status"], 60)
+    if "listed" in control and done.status == 0:
+        return control["listed"] in done.stdout.strip().split(", ")
+    if "listed" not in control and done.status in (0, 3):
+        return done.status == 0
+    raise CommandFailed(
+        f"cannot tell whether '{name}' runs: {control['status'][0]} {spell_status(done.status)}:"
+        f" {last_line(done.stderr or done.stdout)}",
+        "check the control commands of the role",
+    )
+
+
+def stop(name: str, timeout: float, control: Control = None) -> None:
     """Stop service ``name`` and confirm that it is gone. Raise CommandFailed when it will not go within ``timeout``."""
-    done = run(_argv("stop", name), timeout)
-    if not _becomes(name, False, timeout if done.status == 0 else 0):
+    done = _tell("stop", name, timeout, control)
+    if not _becomes(name, False, timeout if done.status == 0 else 0, control):
         raise CommandFailed(f"service '{name}' did not stop: {last_line(done.stderr)}", "it was not killed; look at its log")
 
 
-def start(name: str, timeout: float) -> None:
+def start(name: str, timeout: float, control: Control = None) -> None:
     """Start service ``name`` and confirm that it is up. Raise ApplicationDown when it is not within ``timeout``."""
-    done = run(_argv("start", name), timeout)
-    if done.status != 0 or not _becomes(name, True, timeout):
-        raise ApplicationDown(
-            f"service '{name}' did not start: {last_line(done.stderr or done.stdout)}", f"see: journalctl -u {name}"
-        )
+    try:
+        done = _tell("start", name, timeout, control)
+        up = done.status == 0 and _becomes(name, True, timeout, control)
+    except CommandFailed as error:
+        raise ApplicationDown(f"service '{name}' did not start: {error.message}", error.hint) from error
+    if not up:
+        hint = "start it, and look at what it says" if control else f"see: journalctl -u {name}"
+        raise ApplicationDown(f"service '{name}' did not start: {last_line(done.stderr or done.stdout)}", hint)
 
 
 _UNITS = Path("/etc/systemd/system")
@@ -95,14 +120,23 @@ def _hold_file(name: str) -> Path:
     return _UNITS / f"{unit}.d" / "90-backstay-hold.conf"
 
 
-def _argv(verb: str, name: str) -> List[str]:
+def _tell(verb: str, name: str, timeout: float, control: Control) -> Finished:
+    return run(_argv(verb, name, control), timeout)
+
+
+def _argv(verb: str, name: str, control: Control) -> List[str]:
+    if control and verb == "start" and has_systemd():
+        # In a scope of its own: what it leaves running must not end with the job's unit.
+        return ["systemd-run", "--quiet", "--scope", "--collect", "--", *control["start"]]
+    if control:
+        return list(control[verb])
     return ["systemctl", verb, "--", name] if has_systemd() else ["service", name, verb]
 
 
-def _becomes(name: str, wanted: bool, timeout: float) -> bool:
+def _becomes(name: str, wanted: bool, timeout: float, control: Control) -> bool:
     deadline = time.monotonic() + timeout
     # A service that is restarted over and over is always activating: only settled counts as up.
-    while is_active(name, settled=wanted) is not wanted:
+    while is_active(name, wanted, control) is not wanted:
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.1)

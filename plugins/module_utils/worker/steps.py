@@ -12,7 +12,7 @@ from ..apps import load_app
 from ..errors import BadInput, CommandFailed, Refused
 from ..job import step_type
 from ..process import run
-from . import newest, services, swap
+from . import newest, picture, services, swap
 from .capture import capture
 from .job import Job
 from .land import land
@@ -20,27 +20,35 @@ from .meter import proof_problem
 
 
 def command(job: Job, arguments: Dict[str, Any]) -> None:
-    """Run a native command. Raise CommandFailed when it does not prove its success."""
-    argv = arguments["argv"]
+    """Run a native command. Raise CommandFailed when it does not prove its success.
+
+    Its ``undo`` is remembered before; a command that is such an undo settles it.
+    """
+    argv, undo = arguments["argv"], arguments.get("undo")
+    if undo:
+        job.folder.push_undo({"command": undo})
     done = run(argv, float(arguments.get("timeout", 3600)), stderr_limit=64 << 20)  # a refused text may stand anywhere
     problem = proof_problem(arguments.get("proof", {}), done.status, done.stdout, done.stderr)
     if problem:
         raise CommandFailed(f"{argv[0]} {problem}")
+    job.folder.drop_undo({"command": argv})
 
 
 def service(job: Job, arguments: Dict[str, Any]) -> None:
     """Bring a service into a state and confirm it. A stop is remembered before it is done, and its outage measured."""
-    name, limit = arguments["name"], float(arguments.get("timeout", 300))
-    undo = {"service": name}
+    name, limit, control = arguments["name"], float(arguments.get("timeout", 300)), arguments.get("control")
+    undo = {"service": name, **({"control": control} if control else {})}
     stopped = job.seen.setdefault("stopped", {})
     if arguments["state"] == "stopped":
-        if services.is_active(name):
+        if services.is_active(name, control=control):
             job.folder.push_undo(undo)
             stopped[name] = time.monotonic()
-            services.stop(name, limit)
+            services.stop(name, limit, control)
         return
+    if arguments["state"] == "resumed" and undo not in job.folder.undo_entries():
+        return  # it was down before this job
     services.allow(name)
-    services.start(name, limit)
+    services.start(name, limit, control)
     job.folder.drop_undo(undo)
     if name in stopped:
         job.seen.setdefault("down_since", min(stopped.values()))
@@ -64,10 +72,12 @@ def exchange(job: Job, arguments: Dict[str, Any]) -> None:
     What was stopped for it is held: after a power cut no boot may start it on data that is half exchanged or not proved yet.
     """
     for entry in job.folder.undo_entries():
-        job.folder.note_made("hold", entry["service"])
-        services.hold(entry["service"], job.specification["run"])
+        if "service" in entry and "control" not in entry:  # the service manager holds; a native command cannot
+            job.folder.note_made("hold", entry["service"])
+            services.hold(entry["service"], job.specification["run"])
     newest.mark_restored(job.specification["host"], job.specification["app"], job.specification["run"])
-    job.seen["aside"] = str(swap.exchange(job.folder.path, job.specification["run"], arguments))
+    aside = swap.exchange(job.folder.path, job.specification["run"], arguments)
+    job.seen.setdefault("aside", []).append(str(aside))
     job.seen["keep_aside"] = arguments.get("keep_aside", True)
 
 
@@ -81,10 +91,14 @@ def app(job: Job, arguments: Dict[str, Any]) -> None:
 
 STEPS: Dict[str, Callable[[Job, Dict[str, Any]], None]] = {
     "app": app,
+    "archive": picture.archive,
     "capture": capture,
     "command": command,
+    "copy_ahead": picture.copy_ahead,
     "discard": discard,
     "land": land,
+    "picture": picture.picture,
+    "prove": picture.prove,
     "service": service,
     "swap": exchange,
 }

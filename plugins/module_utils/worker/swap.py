@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exchange the content of a directory without copying and without destroying anything.
+"""Exchange the content of directories without copying and without destroying anything.
 
 Entries move by rename inside one filesystem: live ones into an *aside* folder, landed ones into their place. The directory
-itself stays, with its owner, mode and labels, so a mount point works like any other directory. ``swap.json`` in the job
-folder says how far the exchange is; ``put_back`` reverses it from any state, also after a crash in the middle.
+itself stays, with its owner, mode and labels, so a mount point works like any other directory. A journal in the job folder
+says how far an exchange is (``swap.json``, ``swap-2.json`` ... for the further ones of the job); ``put_back`` reverses them all
+from any state, newest first, also after a crash in the middle.
 """
 
 from __future__ import annotations
 
 import contextlib
 import grp
+import itertools
 import os
 import pwd
 import shutil
@@ -18,6 +20,7 @@ from typing import Any, Dict, List, Optional
 
 from ..errors import BadInput, Refused
 from ..files import private_directory, read_json, sync_directory, write_json
+from ..folders.metadata import apply_metadata, from_plain, read_metadata, to_plain
 from ..yard import INSIDE, is_yard, open_yard
 
 _OF_THE_FILESYSTEM = (INSIDE, "lost+found")  # what a mount point keeps for itself
@@ -27,32 +30,74 @@ def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
     """Move the content of ``target`` aside and that of ``landing`` in; return the aside folder.
 
     ``arguments`` are those of the ``swap`` step. Names in ``leave_out`` (a tool's own notes) are not taken over. Raise
-    Refused when a rename could not be a rename (other filesystem) or there is nothing landed.
+    Refused when a rename could not be a rename (other filesystem), there is nothing landed, or the target does not become
+    empty: restored data never mixes with other data.
     """
     target, landing = Path(arguments["target"]), Path(arguments["landing"])
     leave_out = set(arguments.get("leave_out", []))
     entries = [name for name in _entries(landing) if name not in leave_out]
-    if not entries:
+    if not entries and not arguments.get("with_root"):
         raise Refused(f"there is nothing in {landing} to put into {target}")
+    made = not target.exists()
+    if made:
+        target.mkdir()  # the whole directory was lost
     aside = private_directory(open_yard(target) / f"aside-{run}")
     if not _same_filesystem(target, landing, aside):
         raise Refused(f"{landing} and {target} lie on different filesystems", "restore into a directory of the same filesystem")
     _own(landing, arguments.get("owner"), arguments.get("group"))
     leaving = _entries(target)
+    journal = _next_journal(folder)
     state: Dict[str, Any] = {"target": str(target), "landing": str(landing), "aside": str(aside), "state": "begun"}
-    state.update(moved_aside=leaving, moved_in=entries)
-    write_json(folder / "swap.json", state)
+    state.update(moved_aside=leaving, moved_in=entries, made=made)
+    if arguments.get("with_root"):
+        state["root"] = to_plain(read_metadata(os.fsencode(str(target))))
+    write_json(journal, state)
     _move(leaving, target, aside)
+    _require_empty(target)
+    root = read_metadata(os.fsencode(str(landing)))
     _move(entries, landing, target)
-    write_json(folder / "swap.json", dict(state, state="done"))
+    if arguments.get("with_root"):
+        apply_metadata(os.fsencode(str(target)), root)
+    write_json(journal, dict(state, state="done"))
     return aside
 
 
+def _require_empty(target: Path) -> None:
+    """Raise Refused for anything that appeared in ``target`` while its content moved aside (PS-7)."""
+    left = _entries(target)
+    if left:
+        raise Refused(
+            f"{target} is not empty after its content was moved aside: {', '.join(left[:5])}",
+            "something writes there; stop it before you put back",
+        )
+
+
+def journals(folder: Path) -> List[Path]:
+    """Return the journals of the job's exchanges, oldest first."""
+    found = [folder / "swap.json", *(folder / f"swap-{number}.json" for number in range(2, 1000))]
+    return list(itertools.takewhile(Path.exists, found))
+
+
+def _next_journal(folder: Path) -> Path:
+    number = len(journals(folder)) + 1
+    return folder / ("swap.json" if number == 1 else f"swap-{number}.json")
+
+
 def put_back(folder: Path) -> str:
-    """Reverse the exchange of a job and return one sentence about it. What came in goes back to the landing folder."""
-    state = read_json(folder / "swap.json")
-    if state is None:
+    """Reverse the exchanges of a job, newest first, and return a sentence about each.
+
+    What came in goes back to its landing folder.
+    """
+    found = journals(folder)
+    if not found:
         raise BadInput(f"{folder.name} exchanged no data: there is nothing to put back")
+    return "; ".join([_put_one_back(journal) for journal in reversed(found)])
+
+
+def _put_one_back(journal: Path) -> str:
+    state = read_json(journal)
+    if state is None:
+        raise BadInput(f"{journal} is gone: there is nothing to put back")
     if state["state"] == "put back":
         return f"{state['target']} already holds its former content again"
     if state["state"] == "verified" or not Path(state["aside"]).is_dir():
@@ -64,30 +109,37 @@ def put_back(folder: Path) -> str:
     former = {name for name in state["moved_aside"] if not os.path.lexists(str(aside / name))}
     _move_out([name for name in _entries(target) if name not in former], target, landing)
     _move([name for name in state["moved_aside"] if name not in former], aside, target)
-    write_json(folder / "swap.json", dict(state, state="put back"))
+    if state.get("root"):
+        apply_metadata(os.fsencode(str(target)), from_plain(state["root"]))
+    write_json(journal, dict(state, state="put back"))
     with contextlib.suppress(OSError):
         aside.rmdir()
+    if state.get("made"):
+        with contextlib.suppress(OSError):
+            target.rmdir()
     return f"{target} holds its former content again; the restored data lies in {landing}"
 
 
-def exchanged(folder: Path) -> Optional[Dict[str, Any]]:
-    """Return the state of the job's exchange when live data lies aside because of it, else None."""
-    state = read_json(folder / "swap.json")
-    return state if state and state["state"] in ("begun", "done") else None
+def exchanged(folder: Path) -> List[Dict[str, Any]]:
+    """Return the states of the job's exchanges because of which live data lies aside, oldest first."""
+    states = [read_json(journal) for journal in journals(folder)]
+    return [state for state in states if state and state["state"] in ("begun", "done")]
 
 
 def settle(folder: Path) -> None:
     """Remember that somebody chose the data that came in; what lies aside stays where it is."""
-    write_json(folder / "swap.json", dict(read_json(folder / "swap.json") or {}, state="kept"))
+    for journal in journals(folder):
+        write_json(journal, dict(read_json(journal) or {}, state="kept"))
 
 
 def forget_aside(folder: Path) -> None:
     """Remove what was moved aside: only after the restore has verified, and only when asked to."""
-    state = read_json(folder / "swap.json")
-    if state and state["state"] == "done":
-        # First the note: half of the former data must never be offered as the way back.
-        write_json(folder / "swap.json", dict(state, state="verified"))
-        remove_tree(Path(state["aside"]))
+    for journal in journals(folder):
+        state = read_json(journal)
+        if state and state["state"] == "done":
+            # First the note: half of the former data must never be offered as the way back.
+            write_json(journal, dict(state, state="verified"))
+            remove_tree(Path(state["aside"]))
 
 
 def remove_tree(path: Path) -> None:

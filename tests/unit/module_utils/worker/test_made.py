@@ -116,7 +116,7 @@ def test_a_service_that_is_not_held_is_left_alone(units: Path, tmp_path: Path) -
 
 def test_undoing_lets_a_held_service_start(job: JobFolder, units: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
-    monkeypatch.setattr(services, "start", lambda name, _timeout: started.append((name, list(units.iterdir()))))
+    monkeypatch.setattr(services, "start", lambda name, _timeout, _control: started.append((name, list(units.iterdir()))))
     job.push_undo({"service": "mariadb"})
     job.note_made("hold", "mariadb")
     services.hold("mariadb", "run-1")
@@ -129,7 +129,7 @@ def test_restored_data_is_kept_on_request(job: JobFolder, sandbox: Sandbox) -> N
     job.push_undo({"service": "mariadb"})
     assert "/target keeps the restored data; its former content stays in /aside" in release.keep_restored(job)
     assert sandbox.running() == {"mariadb"}
-    assert swap.exchanged(job.path) is None
+    assert swap.exchanged(job.path) == []
     assert job.undo_entries() == []
 
 

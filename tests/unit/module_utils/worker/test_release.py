@@ -120,7 +120,7 @@ def test_restored_data_can_be_settled_for(sandbox: Sandbox, folder: JobFolder) -
     assert sandbox.running() == {"mariadb"}
     assert look(target) == {"ibdata1": b"restored"}
     assert folder.undo_entries() == []
-    assert swap.exchanged(folder.path) is None
+    assert swap.exchanged(folder.path) == []
     with pytest.raises(BadInput):
         release.keep_restored(folder)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +98,62 @@ def test_systemd_is_told_by_its_own_commands(monkeypatch: pytest.MonkeyPatch) ->
         ["systemctl", "stop", "--", "mariadb"],
         ["systemctl", "start", "--", "mariadb"],
     ]
+
+
+# Native commands instead of the service manager
+
+
+class Own:
+    """A server of its own with commands of its own: its state lies in a file, its commands say what they are told to."""
+
+    def __init__(self, base: Path, listed: bool) -> None:
+        self.state = base / "state"
+        self.state.write_text("up")
+        asked = f"grep -q up {self.state} || exit 3"
+        if listed:
+            asked = f"grep -q up {self.state} && echo 'Finder, PowerShare Mail Server, File Sharing' || echo 'Finder, Mail'"
+        self.control: dict[str, Any] = {
+            "start": ["sh", "-c", f"echo up > {self.state}"],
+            "stop": ["sh", "-c", f"echo down > {self.state}"],
+            "status": ["sh", "-c", asked],
+            **({"listed": "PowerShare Mail Server"} if listed else {}),
+        }
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_native_commands_control_a_service(sandbox: Sandbox, tmp_path: Path, listed: bool) -> None:
+    own = Own(tmp_path, listed)
+    assert services.is_active("mail", control=own.control)
+    services.stop("mail", 5, own.control)
+    assert not services.is_active("mail", control=own.control)
+    services.start("mail", 5, own.control)
+    assert services.is_active("mail", control=own.control)
+    assert sandbox.service_calls() == []
+
+
+def test_a_part_of_a_name_is_not_the_process(tmp_path: Path) -> None:
+    own = Own(tmp_path, listed=True)
+    assert not services.is_active("mail", control=dict(own.control, listed="Mail Server"))
+
+
+@pytest.mark.parametrize(("listed", "status"), [(False, 1), (False, 4), (True, 1), (True, 3)])
+def test_a_status_that_says_nothing_is_an_error(tmp_path: Path, listed: bool, status: int) -> None:
+    control = dict(Own(tmp_path, listed).control, status=["sh", "-c", f"echo no gateway >&2; exit {status}"])
+    with pytest.raises(CommandFailed, match=f"cannot tell whether 'mail' runs: sh ended with exit status {status}: no gateway"):
+        services.is_active("mail", control=control)
+
+
+def test_a_server_that_will_not_quit_is_not_killed(tmp_path: Path) -> None:
+    own = Own(tmp_path, listed=True)
+    with pytest.raises(CommandFailed, match="'mail' did not stop: a dialog is open"):
+        services.stop("mail", 5, dict(own.control, stop=["sh", "-c", "echo a dialog is open >&2; exit 1"]))
+    with pytest.raises(CommandFailed, match="'mail' did not stop"):
+        services.stop("mail", 0.3, dict(own.control, stop=["true"]))
+    assert own.state.read_text() == "up"
+
+
+def test_what_a_start_leaves_running_lives_in_a_scope_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(services, "has_systemd", lambda: True)
+    control = Own(tmp_path, listed=False).control
+    assert services._argv("start", "mail", control)[:4] == ["systemd-run", "--quiet", "--scope", "--collect"]
+    assert services._argv("stop", "mail", control) == control["stop"]

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders of any application, saved while it is stopped for a moment. The example to copy for a new app: docs/systems/files.md.
+
+``options``: folders, exclude, service, control, allow_empty; for a restore also restore_to and source (the facts of the set).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
+
+from .. import layout
+from ..errors import BackstayError, CommandFailed, IntegrityError
+from ..files import free_bytes, human
+from ..folders import filesystem
+from ..folders.walk import selection, walk
+from ..process import last_line, run, spell_status
+from ..yard import is_yard, yard
+
+if TYPE_CHECKING:
+    from ..worker.job import Job
+
+Check = Dict[str, str]
+Options = Dict[str, Any]
+
+KINDS = ("full",)
+_CLONING = ("btrfs", "xfs")  # a picture needs no room there, as a rule; ``copy_ahead`` finds out for certain
+
+
+def preflight(options: Options, action: str) -> Dict[str, Any]:
+    """Return checks and facts: ``folders`` ``{folder, real, artifact, yard, bytes}`` and ``services``."""
+    if action == "backup":
+        checks, folders = _inspect_sources(options)
+    else:
+        checks, folders = _inspect_targets(options, action)
+    services = _services(options)
+    checks += [_service_check(entry) for entry in services if action != "verify"]
+    return {"checks": checks, "facts": {"folders": folders, "services": services}}
+
+
+def seal(job: Job) -> Dict[str, Any]:
+    """Return what the receipt says: the moment of the pictures, and how each was made."""
+    from ..worker.picture import sealed
+
+    done = sealed(job)
+    return {
+        "position": done.position,
+        "consistent_at": done.consistent_at,
+        "checks": done.checks,
+        "tools": {"archive": "pax"},
+        "facts": {"folders": done.folders},
+    }
+
+
+def consumes(_kind: str) -> bool:
+    """Return False: a picture takes nothing away."""
+    return False
+
+
+def check(job: Job, arguments: Dict[str, Any]) -> None:
+    """Prove the restored application: its folders are there, and its own check (``argv``, if any) succeeds.
+
+    ``arguments``: folders, argv, timeout (s). Raise IntegrityError with what is wrong.
+    """
+    for folder in arguments["folders"]:
+        if not Path(folder).is_dir():
+            raise IntegrityError(f"{folder} is not there after the restore", "look at the host's journal")
+    job.seen["checks"].append({"name": "folders", "status": "ok", "detail": ", ".join(arguments["folders"])})
+    argv = arguments.get("argv")
+    if argv:
+        done = run(argv, float(arguments.get("timeout", 3600)))
+        if done.status != 0:
+            said = last_line(done.stderr or done.stdout)
+            raise IntegrityError(f"the application's own check {argv[0]} {spell_status(done.status)}: {said}")
+        job.seen["checks"].append({"name": "application", "status": "ok", "detail": last_line(done.stdout)})
+
+
+CALLS: Dict[str, Callable[[Job, Dict[str, Any]], Any]] = {"check": check}
+
+
+# What preflight looks at
+
+
+def artifact_names(folders: Iterable[str]) -> List[str]:
+    """Return a name for the artifact of every folder, in order: its path in words, numbered where two would be equal."""
+    names: List[str] = []
+    for folder in folders:
+        words = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")
+        name = base = words if words[:1].isalpha() else f"folder-{words}".rstrip("-")
+        number = 2
+        while name in names:
+            name, number = f"{base}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def overlaps(paths: List[str]) -> List[str]:
+    """Return a sentence for every two of ``paths`` of which one holds the other."""
+    found = []
+    for index, one in enumerate(paths):
+        for other in paths[index + 1 :]:
+            if (one + "/").startswith(other + "/") or (other + "/").startswith(one + "/"):
+                found.append(f"{one} and {other} overlap")
+    return found
+
+
+def _inspect_sources(options: Options) -> Tuple[List[Check], List[Dict[str, Any]]]:
+    wanted = list(options.get("folders") or [])
+    if not wanted:
+        return [_check("folders", "failed", "none is named", "set app_files_folders")], []
+    folders = [_described(folder, name) for folder, name in zip(wanted, artifact_names(wanted))]
+    checks = _place_checks(folders)
+    misplaced = {item["name"] for item in checks}
+    for item in folders:
+        if _name(item) not in misplaced:
+            checks += _content_checks(item, options)
+    return checks, folders
+
+
+def _described(folder: str, artifact: str) -> Dict[str, Any]:
+    real = os.path.realpath(folder)  # a link may lead to another filesystem, and renames stay on one
+    return {"folder": folder, "real": real, "artifact": artifact, "yard": str(yard(Path(real))), "bytes": 0}
+
+
+def _name(item: Dict[str, Any]) -> str:
+    """Return the name of the check of one folder."""
+    return f"folder {item['folder']}"
+
+
+def _place_checks(folders: List[Dict[str, Any]]) -> List[Check]:
+    """Return the checks that need no look into the folders."""
+    together = overlaps([item["real"] for item in folders])
+    checks = [_check("overlap", "failed", text, "name the outer folder only") for text in together]
+    own = os.path.realpath(str(layout.ROOT))
+    for item in folders:
+        if not item["folder"].startswith("/"):
+            checks.append(_check(_name(item), "failed", "not an absolute path", "write it from the root"))
+        elif overlaps([item["real"], own]) or any(is_yard(path) for path in [Path(item["real"]), *Path(item["real"]).parents]):
+            detail = f"{item['real']} holds or is Backstay's own place {own}"
+            checks.append(_check(_name(item), "failed", detail, "name the folders of the application only"))
+    return checks
+
+
+def _content_checks(item: Dict[str, Any], options: Options) -> List[Check]:
+    """Return the checks of one folder that is to be saved, and note its size in ``item``."""
+    name, real = _name(item), Path(item["real"])
+    if not real.is_dir():
+        return [_check(name, "failed", f"{item['folder']} is not a folder on this host", "is its disk mounted?")]
+    try:
+        count, occupied = _measure(real, options, item)
+    except BackstayError as error:
+        return [_check(name, "failed", error.message, error.hint)]
+    except OSError as error:
+        return [_check(name, "failed", f"cannot read {error.filename!r}: {error.strerror}", "mend it, or exclude it")]
+    if count == 0 and not options.get("allow_empty"):
+        hint = "is its disk mounted? If it may be empty: app_files_allow_empty"
+        return [_check(name, "failed", f"{item['folder']} is empty", hint)]
+    free = free_bytes(real)
+    if filesystem.kind(real) not in _CLONING and free < occupied:
+        detail = f"a copy of {item['folder']} needs {human(occupied)} beside it, {human(free)} are free"
+        return [_check(name, "failed", detail, "make room, or keep the folder on btrfs or XFS")]
+    return [_check(name, "ok", f"{count} entries, {human(item['bytes'])}")]
+
+
+def _measure(real: Path, options: Options, item: Dict[str, Any]) -> Tuple[int, int]:
+    """Return how many entries lie in a folder and the bytes that they occupy; their lengths go into ``item``."""
+    count, occupied = -1, 0  # the folder itself does not count
+    for entry in walk(os.fsencode(item["real"]), selection(real, options.get("exclude") or []), lambda _path: None):
+        count += 1
+        occupied += entry.status.st_blocks * 512
+        item["bytes"] += min(entry.status.st_size, entry.status.st_blocks * 512) + 1536
+    return count, occupied
+
+
+def _inspect_targets(options: Options, action: str) -> Tuple[List[Check], List[Dict[str, Any]]]:
+    saved = (options.get("source") or {}).get("folders") or []
+    folders = [dict(_described(item["folder"], item["artifact"]), bytes=item.get("bytes", 0)) for item in saved]
+    checks = [_tar_check()]
+    if not folders:
+        checks.append(_check("set", "failed", "the set names no folders", "restore a set of the app files"))
+    if action == "verify":
+        return checks, folders
+    side = options.get("restore_to")
+    if side:
+        return [*checks, *_side_checks(Path(side), sum(item["bytes"] for item in folders))], folders
+    checks += _place_checks(folders)
+    checks += [_target_check(item) for item in folders]
+    return checks, folders
+
+
+def _target_check(item: Dict[str, Any]) -> Check:
+    """Return the check of the place of one folder; the whole folder may be lost."""
+    name, real = _name(item), Path(item["real"])
+    if not real.parent.is_dir() or (real.exists() and not real.is_dir()):
+        return _check(name, "failed", f"there is no place for {item['folder']} on this host", "make its parent folder")
+    free = free_bytes(real)
+    if free < item["bytes"]:
+        detail = f"{human(item['bytes'])} are needed beside {item['folder']}, {human(free)} are free"
+        return _check(name, "failed", detail, "make room, or restore elsewhere with backstay_restore_to")
+    return _check(name, "ok", f"{human(free)} free")
+
+
+def _side_checks(place: Path, needed: int) -> List[Check]:
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        return [_check("target", "failed", f"{place} is not empty", "restore to a directory that does not exist yet")]
+    free = free_bytes(place)
+    if free < needed:
+        return [_check("target", "failed", f"{human(needed)} are needed in {place}, {human(free)} are free", "make room")]
+    return [_check("target", "ok", f"{human(free)} free")]
+
+
+def _tar_check() -> Check:
+    try:
+        done = run(["tar", "--version"], 30)
+    except BackstayError as error:
+        return _check("tar", "failed", error.message, "install GNU tar")
+    if "GNU tar" not in done.stdout:
+        return _check("tar", "failed", "this host's tar is not GNU tar", "install GNU tar")
+    return _check("tar", "ok", done.stdout.splitlines()[0])
+
+
+def _services(options: Options) -> List[Dict[str, Any]]:
+    if not options.get("service"):
+        return []
+    return [{"service": options["service"], **({"control": options["control"]} if options.get("control") else {})}]
+
+
+def _service_check(entry: Dict[str, Any]) -> Check:
+    from ..worker import services
+
+    try:
+        running = services.is_active(entry["service"], control=entry.get("control"))
+    except CommandFailed as error:
+        return _check("service", "failed", error.message, error.hint)
+    if not running:
+        return _check("service", "warning", f"{entry['service']} does not run; a backup leaves it down")
+    return _check("service", "ok", f"{entry['service']} runs")
+
+
+def _check(name: str, status: str, detail: str, hint: str = "") -> Check:
+    return {"name": name, "status": status, "detail": detail, "hint": hint}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Walk through a folder in one fixed order, with any bytes as names, never following a link or leaving the filesystem."""
+
+from __future__ import annotations
+
+import os
+import stat
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Set
+
+from ..errors import Refused
+from ..yard import INSIDE
+from .filesystem import EXT, kind
+
+
+class Entry(NamedTuple):
+    """One thing below a folder: its path relative to it (empty: the folder itself) and what lstat says."""
+
+    path: bytes
+    status: os.stat_result
+
+
+class Selection(NamedTuple):
+    """What of a folder does not belong to its content.
+
+    ``own``: names at its top that are the filesystem's or Backstay's. ``patterns``: shell patterns of the operator, see
+    ``excluded``.
+    """
+
+    own: Set[bytes]
+    patterns: List[bytes]
+
+
+def selection(folder: Path, patterns: Iterable[str]) -> Selection:
+    """Return what is left out of ``folder``: the operator's ``patterns``, and at a mount point what is not content."""
+    own = set()
+    if os.path.ismount(str(folder)):
+        own.add(os.fsencode(INSIDE))
+        if kind(folder) == EXT:
+            own.add(b"lost+found")
+    return Selection(own, [os.fsencode(pattern) for pattern in patterns])
+
+
+def excluded(path: bytes, patterns: Iterable[bytes]) -> bool:
+    """Return whether a relative ``path`` is left out, with all below it.
+
+    A pattern without a slash is held against the last name, one with a slash against the whole path, name by name:
+    ``*.tmp``, ``cache``, ``logs/*.old``.
+    """
+    names = path.split(b"/")
+    for pattern in patterns:
+        wanted = pattern.strip(b"/").split(b"/")
+        held = names if b"/" in pattern.rstrip(b"/") else names[-1:]
+        if len(held) == len(wanted) and all(fnmatchcase(*pair) for pair in zip(held, wanted)):
+            return True
+    return False
+
+
+def walk(root: bytes, leave_out: Selection, vanished: Callable[[bytes], None]) -> Iterator[Entry]:
+    """Yield ``root`` and everything below it, folders before their content, names in the order of their bytes.
+
+    ``vanished`` is told what was listed and is gone. Raise Refused at another filesystem, OSError for what cannot be read.
+    """
+    top = os.lstat(root)
+    yield Entry(b"", top)
+    stack = [_listing(root, b"", leave_out)]
+    while stack:
+        path = next(stack[-1], None)
+        if path is None:
+            stack.pop()
+            continue
+        try:
+            status = os.lstat(os.path.join(root, path))
+            _require_same_filesystem(root, path, status, top)
+            yield Entry(path, status)
+            if stat.S_ISDIR(status.st_mode):
+                stack.append(_listing(root, path, leave_out))
+        except (FileNotFoundError, NotADirectoryError):
+            vanished(path)
+
+
+def _listing(root: bytes, path: bytes, leave_out: Selection) -> Iterator[bytes]:
+    """Return the relative paths in a folder, in order; it is read at once, so that no descriptor stays open."""
+    names = sorted(os.listdir(os.path.join(root, path)))
+    if not path:
+        names = [name for name in names if name not in leave_out.own]
+    paths = [os.path.join(path, name) for name in names]
+    return iter([found for found in paths if not excluded(found, leave_out.patterns)])
+
+
+def _require_same_filesystem(root: bytes, path: bytes, status: os.stat_result, top: os.stat_result) -> None:
+    if status.st_dev != top.st_dev:
+        raise Refused(
+            f"{show(os.path.join(root, path))} is another filesystem inside {show(root)}",
+            "exclude it, and list it as a folder of its own when it is wanted",
+        )
+
+
+def show(path: bytes) -> str:
+    """Return ``path`` for a sentence; bytes that are no text are spelled out."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def order(path: bytes) -> List[bytes]:
+    """Return the key by which ``walk`` orders paths."""
+    return path.split(b"/") if path else []
