@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Three folders of one application, on btrfs, XFS and ext4, that must be of one moment: the tally."""
+
+from __future__ import annotations
+
+from lab_tools import tally
+from lab_tools.fleet import SPARE, Fleet
+
+
+class Adapter:
+    """See ``integration.apps.App``."""
+
+    name = "files"
+    host = tally.HOST
+    spare = SPARE
+    restore_to = "/var/lib/backstay-side"
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+
+    def repair(self) -> None:
+        tally.repair(self.fleet)
+        self.fleet.shell(self.spare, "rm -rf /srv/btrfs /srv/xfs /srv/ext4 /srv/.backstay-*; mkdir -p /srv/btrfs /srv/xfs")
+
+    def seed(self, mib: int) -> None:
+        tally.seed(self.fleet, mib)
+
+    def start_writer(self) -> tally.Transaction:
+        return tally.start_writing(self.fleet)
+
+    def last_known(self) -> tally.Transaction:
+        return tally.committed(self.fleet)
+
+    def quiesce(self) -> str:
+        return str(tally.stop_writing(self.fleet)["content_sha256"])
+
+    def destroy(self) -> str:
+        return tally.destroy(self.fleet)
+
+    def prove(self, host: str | None = None, known: tally.Transaction | None = None, side: str = "") -> str:
+        folders = tuple(f"{side}/{name}" for name in tally.ARTIFACTS) if side else tally.FOLDERS
+        copied = bool(side) or host not in (None, self.host)
+        facts = tally.check(self.fleet, host or self.host, folders, known, stopped=copied)
+        return str(facts["content_sha256"])
+
+    def end_side(self, host: str, side: str) -> None:
+        self.fleet.run(host, "rm", "-rf", side)
+
+    def identity(self) -> str:
+        pid = self.fleet.run(self.host, "systemctl", "show", "--property=MainPID", tally.SERVICE)
+        return pid + self.fleet.run(self.host, "stat", "-c", "%i", *(f"{folder}/accounts" for folder in tally.FOLDERS))
