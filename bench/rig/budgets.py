@@ -67,6 +67,21 @@ def judge_engine(result: dict[str, Any]) -> list[Budget]:
     ]
 
 
+def judge_outage(result: dict[str, Any]) -> list[Budget]:
+    """Return the budgets that bench-outage covers, from its results."""
+    judged = []
+    for kind in dict.fromkeys(run["filesystem"] for run in result["runs"]):
+        runs = [run for run in result["runs"] if run["filesystem"] == kind]
+        share = max(run["outage_seconds"] / run["copy_seconds"] for run in runs) * 100
+        judged.append(Budget(f"outage on {kind}, of a plain copy, worst size", share, 10, "%"))
+        if runs[0]["method"] != "copy" and len(runs) > 1:
+            sizes = f"{runs[0]['gib']} -> {runs[-1]['gib']} GiB"
+            growth = runs[-1]["outage_seconds"] / runs[0]["outage_seconds"]
+            # Twice is what equal runs on a busy machine differ by.
+            judged.append(Budget(f"outage on {kind} ({runs[0]['method']}), {sizes}", growth, 2))
+    return judged
+
+
 def _known(value: float | None) -> float:
     if value is None:
         raise ValueError("a measurement that a budget needs is missing")

@@ -23,12 +23,14 @@ TITLES = {
 
 def write(folder: Path) -> None:
     """Write the page beside ``folder`` from the results that lie in it."""
-    found = {name: _read(folder / f"{name}.json") for name in ("mysql", "engine")}
+    found = {name: _read(folder / f"{name}.json") for name in ("mysql", "engine", "outage")}
     parts = [text.HEAD]
     if found["mysql"]:
         parts += mysql_parts(found["mysql"])
     if found["engine"]:
         parts += engine_parts(found["engine"])
+    if found["outage"]:
+        parts += outage_parts(found["outage"])
     if not any(found.values()):
         parts.append("No complete run has been recorded yet: this page makes no claim about any budget.\n")
     folder.with_suffix(".md").write_text("\n".join(parts), encoding="utf-8")
@@ -213,4 +215,23 @@ def engine_parts(result: dict[str, Any]) -> list[str]:
         f" (median of {len(result['worker_start'])}).\n",
         f"A warm backup of a few MiB: {phase['before']} s until the job begins (Ansible, preflight, start),"
         f" {phase['steps']} s in its steps, {phase['after']} s for receipt, read-back and collecting.\n",
+    ]
+
+
+def outage_parts(result: dict[str, Any]) -> list[str]:
+    """Return the sections of bench-outage."""
+    rows = []
+    for run in result["runs"]:
+        share = run["outage_seconds"] / run["copy_seconds"]
+        cells = [str(run["gib"]), run["filesystem"], run["method"], mib(run["changed_bytes"]), number(run["ahead_seconds"])]
+        rows.append([*cells, number(run["outage_seconds"], 2), number(run["copy_seconds"], 2), f"{share:.1%}"])
+    head = ["GiB", "filesystem", "way", "changed MiB", "copy ahead s", "outage s", "stop - copy - start s", "share"]
+    before, after = result["machine"]["load_before"], result["load_after"]
+    return [
+        "## Outage of a stopped application\n",
+        where(result),
+        budget_table(budgets.judge_outage(result)),
+        table(head, rows),
+        text.OUTAGE,
+        f"Each line is one run. The load average was {before} before and {after} after.\n",
     ]

@@ -3,9 +3,9 @@
 
 HEAD = """# Benchmarks
 
-Written by `make bench-mysql` and `make bench-engine`; raw values lie in [benchmarks/](benchmarks/). Both bring the
-rehearsal fleet up (their own lab, removed afterwards, unless `BACKSTAY_LAB` names one that is up), print their verdicts and
-write this page.
+Written by `make bench-mysql`, `make bench-engine` and `make bench-outage`; raw values lie in [benchmarks/](benchmarks/). The first
+two bring the rehearsal fleet up (their own lab, removed afterwards, unless `BACKSTAY_LAB` names one that is up), the third mounts
+filesystems of its own. All print their verdicts and write this page.
 
 | variable | default | meaning |
 |---|---|---|
@@ -15,6 +15,7 @@ write this page.
 | `BENCH_RESTORES` | 2 | restores in place |
 | `BENCH_LOAD_SECONDS` | 240 | the logical load is stopped after this time |
 | `BENCH_MINUTES` | 15 | repetitions that would begin late in this time are left out, and listed |
+| `BENCH_SIZES` | 1,2,4,8 | GiB of data of the outage |
 | `BENCH_OUT` | `docs/benchmarks` | folder of the results; the page lies beside it |
 
 A lab that was there before keeps its name and hosts, loses the schema `shop_archive`, and its spare host holds the restored
@@ -51,4 +52,11 @@ above: a ratio that passes or misses its bound by less than that decides nothing
 
 METER = """The meter runs in Python and hashes with SHA-256 in the same pass; `sha256sum` in the same place shows what the
 hash alone costs.
+"""
+
+OUTAGE = """The worker's own steps on fresh loop-mounted filesystems: files of 4 MiB, none like another. Copy ahead, then one file
+in a hundred is written anew, then stop, picture, start: the worst moment for a change, because all of it is left for the stop.
+Stopping and starting cost nothing here, so the outage is the product's own part: two native commands with their confirmation,
+write-back, the walk through all names, the copies. Against it `cp --archive` of the same folder on the same filesystem, as a
+procedure of stop, copy and start has it. Data comes out of the page cache, which helps the plain copy most.
 """

@@ -29,6 +29,8 @@ SHORT = frozenset(
         "test_server_gone_for_good",
         "test_upload_fails_and_the_originals_are_purged",
         "test_worker_killed_while_replaying",
+        "test_worker_killed_at_random_moments",
+        "test_disk_full_while_stopped",
     }
 )
 

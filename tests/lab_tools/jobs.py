@@ -46,7 +46,8 @@ for pattern in ("work/*", "staging/*/*", "jobs/*/secrets"):
 for pattern in ("/run/backstay-*", "/var/lib/.backstay-*/landing-*", "/var/lib/.backstay-*/verify-*"):
     for path in glob.glob(pattern):
         print("file", path)
-for pattern in [f"/srv/{yard}/{kind}-*" for yard in (".backstay-*", "*/.backstay-*", "*/#sql-backstay") for kind in ("landing", "picture")]:
+yards = ("/srv/.backstay-*", "/srv/*/.backstay-*", "/srv/*/#sql-backstay")
+for pattern in [f"{yard}/{kind}-*" for yard in yards for kind in ("landing", "picture")]:
     for path in glob.glob(pattern):
         print("file", path)
 for path in [found for pattern in ("locks/*", "jobs/*/alive", "*.lock") for found in glob.glob(f"{root}/{pattern}")]:

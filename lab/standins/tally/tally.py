@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small application that keeps several folders in one state, by ordinary writes and through mmap: tally.py FOLDER...
 
-It books transactions while /run/tally/writing is there, each under the lock /run/tally/lock, and says in /run/tally/committed what
-the last one was. It refuses to start on folders that are not of one moment.
+It books transactions while /run/tally/writing is there, each under the lock /run/tally/lock, and says in /run/tally/committed
+what the last one was. It refuses to start on folders that are not of one moment.
 """
 
 import fcntl
+import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -22,6 +24,12 @@ def committed(store):
     fresh = RUN / "committed.new"
     fresh.write_text(f"{store.number} {store.digest}\n", encoding="ascii")
     fresh.rename(RUN / "committed")
+
+
+def tell_systemd():
+    """Say that the folders are whole and the application is up."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
+        teller.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
 
 
 def work(stores, stopping):
@@ -42,6 +50,7 @@ def work(stores, stopping):
 
 
 def main():
+    """Open the folders, work, leave them clean; exit status 1 for damaged folders."""
     stopping = []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     try:
@@ -49,7 +58,7 @@ def main():
     except Damaged as error:
         print(f"tally: damaged: {error}", file=sys.stderr)
         return 1
-    (RUN / "ready").touch()
+    tell_systemd()
     work(stores, stopping)
     for store in stores:
         store.close()

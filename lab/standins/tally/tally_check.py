@@ -26,6 +26,7 @@ def demand(folder, known):
 
 
 def main():
+    """Check the folders of the command line and print what was found."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--stopped", action="store_true")
     parser.add_argument("--at", default="")

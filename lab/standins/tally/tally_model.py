@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The files of the tally: what one of its folders holds, how a transaction changes it, and what must be true of it.
 
-Every folder holds the same transactions: ``journal/NNNN.log`` (one line each, chained by SHA-256, written ordinarily), ``accounts``
-(number of the last transaction and 256 balances, written through mmap only), ``mark`` (number and hash, replaced by rename),
-``archive/`` (seeded files named by their SHA-256), ``clean`` (there only while the application is properly stopped).
+Every folder holds the same transactions: ``journal/NNNN.log`` (one line each, chained by SHA-256, written ordinarily),
+``accounts`` (number of the last transaction and 256 balances, written through mmap only), ``mark`` (number and hash, replaced
+by rename), ``archive/`` (seeded files named by their SHA-256), ``clean`` (only while the application is properly stopped).
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class Damaged(Exception):
 
 
 def line_of(number, former, chosen=b""):
-    """Return the journal line of transaction ``number`` after the hash ``former``: by chance, so that no two histories agree."""
+    """Return the journal line of transaction ``number`` after the hash ``former``; by chance, so that no histories agree."""
     chosen = chosen or os.urandom(3)
     text = f"{number} {chosen[0]} {chosen[1]} {chosen[2]} "
     return f"{text}{hashlib.sha256((former + text).encode()).hexdigest()}\n"
@@ -48,7 +48,7 @@ def read_journal(folder):
 
 
 def check(folders, stopped):
-    """Return facts of all folders together. Raise Damaged when they are not one state; ``stopped``: a clean copy is demanded."""
+    """Return facts of all folders together. Raise Damaged unless they are one state, and with ``stopped`` a clean copy."""
     seen = set()
     content = hashlib.sha256()
     for folder in folders:
@@ -73,11 +73,11 @@ def check(folders, stopped):
 
 
 def _archive(folder):
-    names = sorted(os.listdir(folder / "archive"))
-    for name in names:
-        if hashlib.sha256((folder / "archive" / name).read_bytes()).hexdigest() != name:
-            raise Damaged(f"{folder}/archive/{name} is damaged")
-    return hashlib.sha256(" ".join(names).encode()).hexdigest()
+    files = sorted((folder / "archive").iterdir())
+    for path in files:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
+            raise Damaged(f"{path} is damaged")
+    return hashlib.sha256(" ".join(path.name for path in files).encode()).hexdigest()
 
 
 class Store:

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders of an application that stands still for a moment: whatever fails, it comes back and no picture is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from faults import injection
+from faults.conftest import MODE, SEED
+from faults.exchanges import WORKER_DIED
+from faults.scene import Scene, seconds
+from lab_tools import tally
+from lab_tools.waiting import wait_until
+
+KILLS = {"short": 5, "full": 30}
+_HERE = Path(__file__).parent
+
+
+def test_worker_killed_at_random_moments(scene: Scene) -> None:
+    record = scene.backup().records[-1]
+    wanted = {"run": record["run"], "count": KILLS[MODE], "longest": seconds(record), "seed": SEED, "service": tally.SERVICE}
+    program = (_HERE / "random_kills.py").read_text()
+    said = scene.fleet.run(scene.host, "python3", "-", json.dumps(wanted), stdin=program, timeout=60 + 60 * KILLS[MODE])
+    kills = [json.loads(line) for line in said.splitlines()]
+    assert len(kills) == KILLS[MODE]
+    assert [kill for kill in kills if kill["active"] != "active"] == [], "the application did not come back"
+    scene.good += [kill["set"] for kill in kills if kill["status"] == "ok"]  # those whose kill came too late
+    assert [kill for kill in kills if kill["status"] != "ok"], "no kill came in time"
+
+
+def test_worker_killed_while_the_application_is_held_down(scene: Scene) -> None:
+    scene.gates.close("stop")
+    running = scene.start("backup")
+    scene.gates.await_reached("stop")
+    scene.hit(running, hit="worker")
+    scene.gates.open("stop")
+    scene.failed(running, "interrupted", WORKER_DIED)
+
+
+def test_disk_full_before_anything(scene: Scene) -> None:
+    with filled(scene, leave=8):
+        refused = scene.start("backup").finish().refused('"code": "preflight"', "a copy of /srv/ext4 needs", "are free")
+        assert refused.status == 2
+
+
+def test_disk_full_while_copying_ahead(scene: Scene) -> None:
+    before = scene.fleet.run(scene.host, "systemctl", "show", "--property=MainPID", tally.SERVICE)
+    running = scene.start("backup")
+    seen = scene.hit(running, step=scene.subject.ahead_step, moved=1, hit="worker", signal="SIGSTOP")
+    with filled(scene, leave=0):
+        injection.resume(scene.fleet, scene.host, seen["pid"])
+        scene.failed(running, "space", "The filesystem of /srv/ext4 ran full while its picture was made", "Make room")
+    assert scene.fleet.run(scene.host, "systemctl", "show", "--property=MainPID", tally.SERVICE) == before, "it was stopped"
+
+
+def test_disk_full_while_stopped(scene: Scene) -> None:
+    scene.gates.close("stop")
+    running = scene.start("backup")
+    scene.gates.await_reached("stop")
+    late = "/srv/ext4/late"
+    scene.fleet.shell(scene.host, f"head -c 20M /dev/urandom > {late}")
+    try:
+        with filled(scene, leave=2):
+            scene.gates.open("stop")
+            scene.failed(running, "space", "The filesystem of /srv/ext4 ran full while its picture was made")
+    finally:
+        scene.fleet.run(scene.host, "rm", "-f", late)
+
+
+def test_somebody_else_writes_while_it_is_stopped(scene: Scene) -> None:
+    strange = "/srv/xfs/tally/strange"
+    program = f"while :; do echo x >> {strange}; done"
+    argv = scene.fleet.exec_argv(scene.host, ["timeout", "120", "sh", "-c", program])
+    writer = subprocess.Popen(argv, env=scene.fleet.environment)
+    try:
+        running = scene.start("backup")
+        scene.failed(running, "command", f"{strange} changed although the application is stopped", "find what else writes")
+    finally:
+        scene.fleet.ask(scene.host, ["pkill", "-f", f"x >> {strange}"])
+        writer.wait(60)
+        scene.fleet.run(scene.host, "rm", "-f", strange)
+
+
+def test_a_file_that_not_even_root_may_open(scene: Scene) -> None:
+    secret = "/srv/xfs/tally/secret"
+    scene.fleet.shell(scene.host, f"echo hidden > {secret}; chown operator {secret}")
+    argv = scene.fleet.exec_argv(scene.host, ["timeout", "120", "python3", "-", secret])
+    denying = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=scene.fleet.environment)
+    assert denying.stdin is not None and denying.stdout is not None
+    denying.stdin.write((_HERE / "unreadable.py").read_bytes())
+    denying.stdin.close()
+    try:
+        assert denying.stdout.readline() == b"denying\n"
+        running = scene.start("backup")
+        scene.failed(running, "command", f"Cannot copy {secret}: Operation not permitted", "leave it out on purpose")
+    finally:
+        denying.kill()
+        scene.fleet.ask(scene.host, ["pkill", "-f", f"python3 - {secret}"])
+        denying.wait(60)
+        scene.fleet.run(scene.host, "rm", "-f", secret)
+
+
+def test_the_application_will_not_stop(scene: Scene) -> None:
+    scene.gates.close("stop")
+    running = scene.start("backup", app_files_stop_timeout=3)
+    scene.gates.await_reached("stop")
+    asked = ["pgrep", "-f", f"systemctl start -- {tally.SERVICE.partition('.')[0]}"]
+    wait_until(lambda: scene.fleet.ask(scene.host, asked).status == 0, "the stop is given up and undone", 60)
+    scene.gates.open("stop")
+    scene.failed(running, "command", "did not end within 3 s")
+
+
+def test_the_application_does_not_start_again(scene: Scene) -> None:
+    scene.gates.close("stop")
+    running = scene.start("backup")
+    scene.gates.await_reached("stop")
+    with injection.changed_file(scene.fleet, scene.host, "/etc/default/tally", "TALLY_FOLDERS=/nowhere\n"):
+        scene.gates.open("stop")
+        record = scene.failed(running, "application-down", "service 'tally' did not start")
+        assert any("did not start" in problem for problem in record["release_problems"])
+    scene.backup()  # the next job first brings back what an earlier one could not
+
+
+@contextmanager
+def filled(scene: Scene, leave: int) -> Iterator[None]:
+    """Fill the filesystem of the last folder but for ``leave`` MiB while the block runs."""
+    yard = scene.subject.yard  # it is no content of the folder
+    place = f"{yard}/filler"
+    size = f"$(( $(df -k --output=avail /srv/ext4 | tail -n 1) - {leave} * 1024 ))"
+    scene.fleet.shell(scene.host, f'mkdir -p "{yard}"; fallocate -l "{size}k" "{place}"')
+    try:
+        yield
+    finally:
+        scene.fleet.shell(scene.host, f'rm -f "{place}"; rmdir --ignore-fail-on-non-empty "{yard}"')
