@@ -123,9 +123,14 @@ def mail(fleet: Fleet) -> Server:
 
 
 def in_order(servers: list[Server]) -> None:
-    """Repair servers at the same time."""
+    """Repair servers at the same time; what is in conflict on catalog servers is as the first of them has it."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(Server.repair, servers))
+        found = list(pool.map(Server.folders, servers[1:]))
+    for server, folders in zip(servers[1:], found, strict=True):
+        for name, folder in folders.items():
+            if folder["state"] == "conflict":
+                server.ctl("replicate", name, servers[0].host, server.host)
 
 
 def catalogs(fleet: Fleet) -> list[Server]:
