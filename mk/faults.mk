@@ -18,5 +18,7 @@ faults-short: venv ## One or two faults of each kind, for every subject, two sub
 faults-short-%:
 	@BACKSTAY_LAB=backstay-faults-$* $(MAKE) --no-print-directory faults APP=$* FAULTS=short FAULTS_SEED=1
 
+# A full run works in two labs at once.
 faults: venv ## Kill, cut and fill everything during real runs (APP=mysql, FAULTS=short|full, FAULTS_SEED=n)
-	@FAULTS_APP=$(APP) FAULTS=$(FAULTS) FAULTS_SEED=$(FAULTS_SEED) LAB_ONLY=offsite1 $(WITH_LAB) $(BIN)/pytest -v --durations=5 tests/faults
+	@FAULTS_APP=$(APP) FAULTS=$(FAULTS) FAULTS_SEED=$(FAULTS_SEED) LAB_ONLY=offsite1 $(WITH_LAB) \
+	  $(BIN)/pytest -v --durations=5 $(if $(filter full,$(FAULTS)),-n 2 --dist loadfile) tests/faults

@@ -16,6 +16,7 @@ from lab_tools.playbooks import Playbooks
 MODE = os.environ.get("FAULTS") or "full"
 APP = os.environ.get("FAULTS_APP") or "mysql"
 SEED = os.environ.get("FAULTS_SEED") or str(random.SystemRandom().randrange(10**6))
+os.environ["FAULTS_SEED"] = SEED  # processes that run tests side by side have to draw the same offsets
 OFFSETS = {"short": 1, "full": 3}
 NOT_RUN = pytest.StashKey[list[str]]()
 # One or two of each kind, for `make test`.
