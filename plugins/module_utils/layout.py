@@ -47,6 +47,11 @@ def restored(host: str, app: str) -> Path:
     return ROOT / "restored" / f"{quote_name(host)}+{app}.json"
 
 
+def standby(system: str, host: str) -> Path:
+    """Return the file that keeps which servers of ``system`` count on ``host`` to stay up, and who is about to stop it."""
+    return ROOT / "standby" / f"{quote_name(system)}+{quote_name(host)}.json"
+
+
 def plan(plan_hash: str) -> Path:
     """Return the file that keeps a plan between showing it and doing it."""
     return ROOT / "plans" / f"{plan_hash}.json"

@@ -9,7 +9,8 @@ version_added: 0.1.0
 description:
   - Sends one request to the worker on a protected host and returns its answer. The worker is the collection's own code as one
     archive, pushed once for each version and kept in C(/var/lib/backstay/worker).
-  - The commands C(preflight), C(plan) and C(sets) change nothing. Jobs are run with M(backstay.fleet.job).
+  - The commands C(preflight), C(plan) and C(sets) change nothing; C(standby) changes nothing but leases between servers.
+  - Jobs are run with M(backstay.fleet.job).
 author: Backstay contributors
 attributes:
   check_mode:
@@ -20,7 +21,7 @@ options:
     description: What to ask. C(start) and C(collect) are used by M(backstay.fleet.job).
     type: str
     required: true
-    choices: [preflight, plan, sets, start, collect]
+    choices: [preflight, plan, sets, standby, start, collect]
   request:
     description: The request, plain data without secrets.
     type: dict
@@ -109,7 +110,11 @@ def main():
     """Answer with the worker's reply, or ``missing`` when the host does not have the worker yet."""
     module = AnsibleModule(
         argument_spec={
-            "command": {"type": "str", "required": True, "choices": ["preflight", "plan", "sets", "start", "collect"]},
+            "command": {
+                "type": "str",
+                "required": True,
+                "choices": ["preflight", "plan", "sets", "standby", "start", "collect"],
+            },
             "request": {"type": "dict", "required": True},
             "access_of": {"type": "str"},
             "secrets": {"type": "dict", "default": {}, "no_log": True},

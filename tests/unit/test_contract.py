@@ -131,7 +131,7 @@ def test_an_entry_point_uses_only_what_it_declares(role: Path, entry: str) -> No
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
     used = set(re.findall(rf"(?<![\w.])(?:backstay_\w+|{role.name}_\w+)", text))
     declared = set(specs(role)[entry].get("options") or {})
-    assert used - declared - {f"{role.name}_options", f"{role.name}_job"} == set()
+    assert used - declared - {f"{role.name}_{name}" for name in ("options", "job", "standby")} == set()
 
 
 # Apps

@@ -21,7 +21,7 @@ from ..job import validate_job
 from ..moment import now, parse_moment
 from ..overview import overview
 from ..process import run
-from . import launch, release
+from . import launch, release, standby
 from .folder import JobFolder, Lock, all_folders, prune_collected, write_secrets
 from .job import open_access
 from .preflight import inspect, reach
@@ -227,5 +227,6 @@ COMMANDS: Dict[str, Callable[[Request], Dict[str, Any]]] = {
     "plan": plan,
     "preflight": preflight,
     "sets": sets,
+    "standby": standby.answer,
     "start": start,
 }
