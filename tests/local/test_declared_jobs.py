@@ -48,6 +48,22 @@ FACTS: dict[str, dict[str, Any]] = {
         "parent_lsn": "12345",
         "log_bytes": 1 << 20,
     },
+    "powershare": {
+        "datadir": "/Volumes/Post/PowerShare Mail Data",
+        "kind": "full",
+        "servers": [
+            {
+                "kind": "mail",
+                "title": "mail server",
+                "folder": "/Volumes/Post/PowerShare Mail Data",
+                "yard": "/Volumes/Post/.backstay-PowerShare Mail Data",
+                "name": "PowerShare Mail Data",
+                "service": "powershare-mail.service",
+                "bytes": 1 << 30,
+                "prefs": ["PowerShare Mail Prefs"],
+            }
+        ],
+    },
 }
 PLAN = {"hash": "ab" * 32, "target": "2026-11-21T09:00:00.000000Z", "stop_at": None, "sets": ["x"], "kinds": ["full"]}
 VALUES: dict[str, Any] = {
@@ -117,7 +133,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (base / "play.yml").write_text(yaml.safe_dump([dict(play, vars=interpreter, tasks=tasks)], sort_keys=False))
     environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_HOME=str(base / "home"))
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(base / "play.yml")]
-    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, env=environment, text=True, timeout=40)
+    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, env=environment, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(json.loads((base / "kept.json").read_text()))
 

@@ -22,7 +22,7 @@ def capture(job: Job, arguments: Dict[str, Any]) -> None:
     """Capture one artifact by the job's transport and remember it for the receipt."""
     specification = job.specification
     name = arguments["artifact"]
-    argv = arguments.get("argv") or load_app(specification["app"]).CALLS[arguments["argv_from"]](job, {})
+    argv = arguments.get("argv") or load_app(specification["app"]).CALLS[arguments["argv_from"]](job, {"artifact": name})
     configuration = {"artifact": name, "argv": argv, "proof": arguments["proof"]}
     write_json(job.folder.path / f"meter-{name}.json", configuration)
     take = _stream if specification["transport"] == "stream" else _stage
