@@ -43,7 +43,7 @@ root = sys.argv[1]
 for pattern in ("work/*", "staging/*/*", "jobs/*/secrets"):
     for path in glob.glob(f"{root}/{pattern}"):
         print("file", path)
-for pattern in ("/run/backstay-*", "/var/lib/.backstay-*/landing-*", "/var/lib/.backstay-*/verify-*"):
+for pattern in ("/run/backstay-*", "/var/lib/.backstay-*/landing-*", "/var/lib/.backstay-*/verify-*", *[f"/Volumes/*/.backstay-*/{kind}-*" for kind in ("landing", "picture", "verify")]):
     for path in glob.glob(pattern):
         print("file", path)
 yards = ("/srv/.backstay-*", "/srv/*/.backstay-*", "/srv/*/#sql-backstay")
