@@ -15,7 +15,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadIn
 PREFIX = "app_powershare_"
 GROUP = "app_powershare"
 _DEFAULTS = Path(__file__).parents[2] / "roles" / "app_powershare" / "defaults" / "main.yml"
-_SETTINGS = ("control", "units", "applications", "machine", "helper", "commands")
+_SETTINGS = ("control", "units", "applications", "machine", "helper", "commands", "start_timeout", "stop_timeout")
 
 
 @functools.cache

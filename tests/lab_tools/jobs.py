@@ -40,10 +40,11 @@ _LEFTOVERS = r"""
 import fcntl, glob, re, sys
 
 root = sys.argv[1]
+_IN_YARDS = ("landing", "picture", "verify")
 for pattern in ("work/*", "staging/*/*", "jobs/*/secrets"):
     for path in glob.glob(f"{root}/{pattern}"):
         print("file", path)
-for pattern in ("/run/backstay-*", "/var/lib/.backstay-*/landing-*", "/var/lib/.backstay-*/verify-*", *[f"/Volumes/*/.backstay-*/{kind}-*" for kind in ("landing", "picture", "verify")]):
+for pattern in ("/run/backstay-*", *[f"{top}/.backstay-*/{kind}-*" for top in ("/var/lib", "/Volumes/*") for kind in _IN_YARDS]):
     for path in glob.glob(pattern):
         print("file", path)
 yards = ("/srv/.backstay-*", "/srv/*/.backstay-*", "/srv/*/#sql-backstay")

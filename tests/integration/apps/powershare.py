@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The PowerShare mail server of the lab, which routes mail all the time: messages chained by hashes, an index, resource forks."""
+"""The mail server of the lab, which routes mail all the time: messages chained by hashes, an index, resource forks."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ class Adapter:
 
 
 def content(facts: dict[str, Any]) -> str:
-    """Return what tells one state of the messages from another: how many there are, and the hash that all of them chain up to."""
+    """Return what tells one state of the messages from another: their number, and the hash that all of them chain up to."""
     return f"{facts['transactions']} {facts['last']}"

@@ -109,4 +109,10 @@ def _by_gateway(kind: str, name: str, settings: Settings) -> Dict[str, Any]:
     if not program:
         raise BadInput("app_powershare_helper names no program", "set it to the gateway's helper, such as [psctl]")
     base = [*program, "--app", kind]
-    return {"start": [*base, "launch"], "stop": [*base, "quit"], "status": [*base, "status"], "listed": name}
+    limits = [str(int(settings.get(f"{verb}_timeout", 120))) for verb in ("start", "stop")]
+    return {
+        "start": [*base, "launch", "--timeout", limits[0]],
+        "stop": [*base, "quit", "--timeout", limits[1]],  # at its end the helper takes the quit event back
+        "status": [*base, "status"],
+        "listed": name,
+    }

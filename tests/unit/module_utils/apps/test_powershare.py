@@ -29,6 +29,8 @@ SETTINGS: dict[str, Any] = {
     "units": {"mail": "powershare-mail.service", "catalog": "powershare-catalog.service"},
     "applications": {"mail": "PowerShare Mail Server", "catalog": "PowerShare Catalog Server"},
     "helper": ["psctl"],
+    "start_timeout": 300,
+    "stop_timeout": 60,
 }
 
 
@@ -79,8 +81,8 @@ CONTROLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "name": "PowerShare Mail Server",
             "control": {
-                "start": ["psctl", "--machine", "post1", "--app", "mail", "launch"],
-                "stop": ["psctl", "--machine", "post1", "--app", "mail", "quit"],
+                "start": ["psctl", "--machine", "post1", "--app", "mail", "launch", "--timeout", "300"],
+                "stop": ["psctl", "--machine", "post1", "--app", "mail", "quit", "--timeout", "60"],
                 "status": ["psctl", "--machine", "post1", "--app", "mail", "status"],
                 "listed": "PowerShare Mail Server",
             },
