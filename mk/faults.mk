@@ -4,10 +4,11 @@ APP ?= mysql
 FAULTS ?= full
 FAULTS_SEED ?=
 # Every subject of tests/faults/subjects.py; those that run side by side have labs and ports of their own.
-FAULT_SUBJECTS := mysql mysql-pitr files
+FAULT_SUBJECTS := mysql mysql-pitr files powershare
 faults-short-mysql: export BACKSTAY_LAB_PORT := 47000
 faults-short-mysql-pitr: export BACKSTAY_LAB_PORT := 47200
 faults-short-files: export BACKSTAY_LAB_PORT := 47400
+faults-short-powershare: export BACKSTAY_LAB_PORT := 47600
 
 .PHONY: faults faults-short
 

@@ -31,6 +31,9 @@ SHORT = frozenset(
         "test_upload_fails_and_the_originals_are_purged",
         "test_worker_killed_while_replaying",
         "test_worker_killed_at_random_moments",
+        "test_mail_server_comes_back_from_random_kills",
+        "test_a_dialog_is_open_and_the_mail_server_does_not_quit",
+        "test_resource_forks_that_are_lost_on_the_way_back",
         "test_disk_full_while_stopped",
     }
 )

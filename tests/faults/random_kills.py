@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs inside a protected host: start a job again and kill its worker at a random moment, many times.
 
-Read by ``test_folders.py`` and fed to the host's Python; standard library only. One JSON object as the only argument::
+Read by ``kills.py`` and fed to the host's Python; standard library only. One JSON object as the only argument::
 
     {run, count, longest, seed, service}
 
@@ -40,7 +40,7 @@ def start(former, number):
     """Start the job of ``former`` under another id; return the specification."""
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     token = secrets.token_hex(4)
-    specification = dict(former, run=f"{moment}-files-{token}", set=f"{moment}-{token}")
+    specification = dict(former, run=f"{moment}-{former['app']}-{token}", set=f"{moment}-{token}")
     done = subprocess.run(
         [sys.executable, worker(), "start"],
         input=json.dumps({"specification": specification}),

@@ -30,7 +30,8 @@ SSH_ARGUMENTS = (
 _LEFT_BEHIND = """
 systemctl list-units --all --plain --no-legend 'backstay-*' | grep -v '^backstay-release.service' || true
 systemctl list-units --failed --plain --no-legend | sed 's/^/failed unit: /'
-for p in YARD/landing-* YARD/verify-* YARD/aside-* /run/backstay-* ROOT/work/* ROOT/staging/*/* ROOT/jobs/*/secrets; do
+for p in YARD/landing-* YARD/picture-* YARD/verify-* YARD/aside-* \\
+  /run/backstay-* ROOT/work/* ROOT/staging/*/* ROOT/jobs/*/secrets; do
   case "$p" in GATES) ;; *) [ ! -e "$p" ] || echo "left: $p";; esac
 done
 for p in ROOT/locks/*.lock ROOT/start.lock ROOT/jobs/*/alive; do
@@ -178,7 +179,11 @@ class Scene:
 
     def left_behind(self) -> list[str]:
         """Return everything on the host that a run must not leave there, whatever happened to it."""
-        script = _LEFT_BEHIND.replace("YARD", self.subject.yard).replace("GATES", injection.GATES).replace("ROOT", jobs.ROOT)
+        script = (
+            _LEFT_BEHIND.replace("YARD", shlex.quote(self.subject.yard))
+            .replace("GATES", injection.GATES)
+            .replace("ROOT", jobs.ROOT)
+        )
         return [line for line in self.fleet.run(self.host, "sh", "-eu", stdin=script).splitlines() if line.strip()]
 
     def settled(self) -> None:

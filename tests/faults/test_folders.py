@@ -3,33 +3,23 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from faults import injection
-from faults.conftest import MODE, SEED
 from faults.exchanges import WORKER_DIED
-from faults.scene import Scene, seconds
+from faults.kills import kill_at_random_moments
+from faults.scene import Scene
 from lab_tools import tally
 from lab_tools.waiting import wait_until
 
-KILLS = {"short": 5, "full": 30}
 _HERE = Path(__file__).parent
 
 
 def test_worker_killed_at_random_moments(scene: Scene) -> None:
-    record = scene.backup().records[-1]
-    wanted = {"run": record["run"], "count": KILLS[MODE], "longest": seconds(record), "seed": SEED, "service": tally.SERVICE}
-    program = (_HERE / "random_kills.py").read_text()
-    said = scene.fleet.run(scene.host, "python3", "-", json.dumps(wanted), stdin=program, timeout=60 + 60 * KILLS[MODE])
-    kills = [json.loads(line) for line in said.splitlines()]
-    assert len(kills) == KILLS[MODE]
-    assert [kill for kill in kills if kill["active"] != "active"] == [], "the application did not come back"
-    scene.good += [kill["set"] for kill in kills if kill["status"] == "ok"]  # those whose kill came too late
-    assert [kill for kill in kills if kill["status"] != "ok"], "no kill came in time"
+    kill_at_random_moments(scene)
 
 
 def test_worker_killed_while_the_application_is_held_down(scene: Scene) -> None:

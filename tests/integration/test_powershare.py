@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Catalog servers that stand in for each other: turns, leases, coverage, decisions; and roles that would make worthless sets."""
+"""Catalog servers that stand in for each other: turns, leases, coverage, decisions; roles that would make worthless sets."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ _IN_YARDS = ("landing", "picture", "verify")
 for pattern in ("work/*", "staging/*/*", "jobs/*/secrets"):
     for path in glob.glob(f"{root}/{pattern}"):
         print("file", path)
-for pattern in ("/run/backstay-*", *[f"{top}/.backstay-*/{kind}-*" for top in ("/var/lib", "/Volumes/*") for kind in _IN_YARDS]):
+_TOPS = ("/var/lib", "/Volumes/*")
+for pattern in ("/run/backstay-*", *[f"{top}/.backstay-*/{kind}-*" for top in _TOPS for kind in _IN_YARDS]):
     for path in glob.glob(pattern):
         print("file", path)
 yards = ("/srv/.backstay-*", "/srv/*/.backstay-*", "/srv/*/#sql-backstay")
