@@ -31,7 +31,7 @@ def setting(variables: Mapping[str, Any], name: str) -> Any:
 def describe(host: str, hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return ``{system, name, master, own, others}`` of ``host``; ``hosts`` are all that may have PowerShare servers.
 
-    ``own`` and each of ``others`` are ``{host, name, service, folders, query}``; ``name`` and ``master`` are names as the
+    ``own`` and each of ``others`` are ``{host, name, service, folders, query, ...}``; ``name`` and ``master`` are names as the
     servers themselves use them. Without a system, or without a catalog server, there are no others. Raise BadInput for a
     master that is no member, and for two members with one name.
     """
@@ -72,7 +72,7 @@ def _member(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         "name": str(setting(variables, "name") or host),
         "service": service_of("catalog", {name: setting(variables, name) for name in _SETTINGS}),
         "folders": list(setting(variables, "folders")),
-        "query": list(setting(variables, "query")),
+        **{name: list(setting(variables, name)) for name in ("query", "system_query", "replicate_command")},
     }
 
 

@@ -172,6 +172,21 @@ def test_a_set_goes_over_no_newer_copies(servers: list[Server], playbooks: Playb
 
 
 @pytest.mark.long
+def test_a_server_that_lost_its_folders_gets_them_back_from_the_others(servers: list[Server], playbooks: Playbooks) -> None:
+    """PS-9, PS-12, PS-17: no set is needed. The server alone would ask the others, so it is kept from that."""
+    one, two, _three = servers
+    stop(two)
+    two.shell(f"find '{two.folder}' -mindepth 1 -delete")
+    two.knob("replication", "off")
+    two.ctl("launch")
+    assert two.folders()["People"]["state"] != "good"
+    playbooks.run("replicate", "--limit", two.host).refused("This replaces folders of catalog2")
+    playbooks.run("replicate", "--limit", two.host, backstay_confirm=two.host).demand()
+    assert {two.folders()[name]["state"] for name in ("People", "Printers")} == {"good"}
+    assert one.running()
+
+
+@pytest.mark.long
 def test_what_lived_only_on_the_lost_server_is_restored_and_the_rest_replicated(
     servers: list[Server], playbooks: Playbooks
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
 from ansible_collections.backstay.fleet.plugins.plugin_utils import catalog_system
 from ansible_collections.backstay.fleet.plugins.plugin_utils.catalog_coverage import audit, coverage, member
+from ansible_collections.backstay.fleet.plugins.plugin_utils.catalog_replication import replication
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 AT = "2026-11-21T10:00:00.000000Z"
@@ -181,3 +182,40 @@ def test_an_inventory_that_contradicts_itself_is_refused() -> None:
         describe("c1", nobody)
     with pytest.raises(BadInput, match="are called c1"):
         describe("c1", {"c2": {**HOSTS["c2"], "app_powershare_name": "c1"}})
+
+
+# Replication instead of a set
+
+
+SYSTEM = {"own": {"host": "c2", "name": "c2", "folders": ["People", "Printers"]}, "others": [{"host": "c1"}], "master": "c1"}
+
+
+def system_says(**servers: Any) -> dict[str, Any]:
+    said = {"servers": {name: json.loads(answer["stdout"]) for name, answer in servers.items()}}
+    return {"rc": 0, "stdout": json.dumps(said)}
+
+
+def test_a_lost_server_gets_back_what_it_lacks_and_nothing_else() -> None:
+    """PS-9, PS-12"""
+    answer = system_says(c1=says(People="good", Printers="good"), c2=says(People="good", Printers="missing"))
+    assert replication(SYSTEM, answer) == [{"folder": "Printers", "from": "c1", "to": "c2"}]
+    whole = system_says(c1=says(People="good", Printers="good"), c2=says(People="good", Printers="good"))
+    assert replication(SYSTEM, whole) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"rc": 1, "stderr": "no gateway"}, "cannot be asked: no gateway"),
+        (system_says(c1=says(People="good"), c2=says(running=False)), "does not run"),
+        (system_says(c1=says(People="good"), c2=says(People="good")), "Printers has no good copy on any other running server"),
+    ],
+)
+def test_what_cannot_be_replicated_is_refused(answer: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        replication(SYSTEM, answer)
+
+
+def test_a_server_of_its_own_replicates_nothing() -> None:
+    with pytest.raises(BadInput, match="no server of a catalog system"):
+        replication({"own": {}, "others": [], "master": ""}, {})
