@@ -3,9 +3,9 @@
 
 HEAD = """# Benchmarks
 
-Written by `make bench-mysql`, `make bench-engine` and `make bench-outage`; raw values lie in [benchmarks/](benchmarks/). The first
-two bring the rehearsal fleet up (their own lab, removed afterwards, unless `BACKSTAY_LAB` names one that is up), the third mounts
-filesystems of its own. All print their verdicts and write this page.
+Written by `make bench-mysql`, `make bench-engine` and `make bench-outage`; raw values lie in [benchmarks/](benchmarks/). The
+first two bring the rehearsal fleet up (their own lab, removed afterwards, unless `BACKSTAY_LAB` names one that is up), the
+third mounts filesystems of its own. All print their verdicts and write this page.
 
 | variable | default | meaning |
 |---|---|---|
@@ -54,8 +54,8 @@ METER = """The meter runs in Python and hashes with SHA-256 in the same pass; `s
 hash alone costs.
 """
 
-OUTAGE = """The worker's own steps on fresh loop-mounted filesystems: files of 4 MiB, none like another. Copy ahead, then one file
-in a hundred is written anew, then stop, picture, start: the worst moment for a change, because all of it is left for the stop.
+OUTAGE = """The worker's own steps on fresh loop-mounted filesystems: files of 4 MiB, none like another. Copy ahead, then one
+file in a hundred is written anew, then stop, picture, start: the worst moment for a change, all of it is left for the stop.
 Stopping and starting cost nothing here, so the outage is the product's own part: two native commands with their confirmation,
 write-back, the walk through all names, the copies. Against it `cp --archive` of the same folder on the same filesystem, as a
 procedure of stop, copy and start has it. Data comes out of the page cache, which helps the plain copy most.

@@ -15,6 +15,7 @@ from faults.scene import Scene
 from lab_tools import tally
 from lab_tools.waiting import wait_until
 
+GOES_ON = "/run/backstay-fault-goes-on"
 _HERE = Path(__file__).parent
 
 
@@ -63,14 +64,17 @@ def test_disk_full_while_stopped(scene: Scene) -> None:
 
 def test_somebody_else_writes_while_it_is_stopped(scene: Scene) -> None:
     strange = "/srv/xfs/tally/strange"
-    program = f"while :; do echo x >> {strange}; done"
-    argv = scene.fleet.exec_argv(scene.host, ["timeout", "120", "sh", "-c", program])
-    writer = subprocess.Popen(argv, env=scene.fleet.environment)
+    program = f"while [ -e {GOES_ON} ]; do echo x >> {strange}; done"
+    scene.fleet.run(scene.host, "touch", GOES_ON)
+    writer = subprocess.Popen(scene.fleet.exec_argv(scene.host, ["sh", "-c", program]), env=scene.fleet.environment)
     try:
         running = scene.start("backup")
-        scene.failed(running, "command", f"{strange} changed although the application is stopped", "find what else writes")
+        # Whatever names it: a file, or the folder that it lies in.
+        scene.failed(
+            running, "command", "changed although the application is stopped", "Find what else writes to /srv/xfs/tally"
+        )
     finally:
-        scene.fleet.ask(scene.host, ["pkill", "-f", f"x >> {strange}"])
+        scene.fleet.run(scene.host, "rm", "-f", GOES_ON)
         writer.wait(60)
         scene.fleet.run(scene.host, "rm", "-f", strange)
 
@@ -78,7 +82,8 @@ def test_somebody_else_writes_while_it_is_stopped(scene: Scene) -> None:
 def test_a_file_that_not_even_root_may_open(scene: Scene) -> None:
     secret = "/srv/xfs/tally/secret"
     scene.fleet.shell(scene.host, f"echo hidden > {secret}; chown operator {secret}")
-    argv = scene.fleet.exec_argv(scene.host, ["timeout", "120", "python3", "-", secret])
+    scene.fleet.run(scene.host, "touch", GOES_ON)
+    argv = scene.fleet.exec_argv(scene.host, ["python3", "-", secret, GOES_ON])
     denying = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=scene.fleet.environment)
     assert denying.stdin is not None and denying.stdout is not None
     denying.stdin.write((_HERE / "unreadable.py").read_bytes())
@@ -88,8 +93,7 @@ def test_a_file_that_not_even_root_may_open(scene: Scene) -> None:
         running = scene.start("backup")
         scene.failed(running, "command", f"Cannot copy {secret}: Operation not permitted", "leave it out on purpose")
     finally:
-        denying.kill()
-        scene.fleet.ask(scene.host, ["pkill", "-f", f"python3 - {secret}"])
+        scene.fleet.run(scene.host, "rm", "-f", GOES_ON)
         denying.wait(60)
         scene.fleet.run(scene.host, "rm", "-f", secret)
 

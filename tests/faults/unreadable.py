@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs inside a host: no process may open the file of the first argument, not even root's (fanotify), until this one ends.
+"""Runs inside a host: no process may open the file of the first argument, not even root's (fanotify), while that of the second
+is there.
 
 Fed to the host's Python; standard library only. Says "denying" once it does.
 """
 
 import ctypes
 import os
+import select
 import struct
 import sys
 
@@ -22,8 +24,9 @@ def main():
     if queue < 0 or marked != 0:
         sys.exit(f"fanotify: {os.strerror(ctypes.get_errno())}")
     print("denying", flush=True)
-    while True:
-        events = os.read(queue, 8192)
+    while os.path.exists(sys.argv[2]):
+        ready, _, _ = select.select([queue], [], [], 0.2)
+        events = os.read(queue, 8192) if ready else b""
         while events:
             length, _version, _reserved, _meta, _mask, descriptor, _pid = EVENT.unpack_from(events)
             os.write(queue, struct.pack("=iI", descriptor, DENY))

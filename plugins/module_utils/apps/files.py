@@ -15,7 +15,7 @@ from .. import layout
 from ..errors import BackstayError, CommandFailed, IntegrityError
 from ..files import free_bytes, human
 from ..folders import filesystem
-from ..folders.walk import selection, walk
+from ..folders.walk import measure, selection
 from ..process import last_line, run, spell_status
 from ..yard import is_yard, yard
 
@@ -149,29 +149,20 @@ def _content_checks(item: Dict[str, Any], options: Options) -> List[Check]:
     if not real.is_dir():
         return [_check(name, "failed", f"{item['folder']} is not a folder on this host", "is its disk mounted?")]
     try:
-        count, occupied = _measure(real, options, item)
+        size = measure(real, selection(real, options.get("exclude") or []))
     except BackstayError as error:
         return [_check(name, "failed", error.message, error.hint)]
     except OSError as error:
         return [_check(name, "failed", f"cannot read {error.filename!r}: {error.strerror}", "mend it, or exclude it")]
-    if count == 0 and not options.get("allow_empty"):
+    item["bytes"] = size.archive
+    if size.entries == 0 and not options.get("allow_empty"):
         hint = "is its disk mounted? If it may be empty: app_files_allow_empty"
         return [_check(name, "failed", f"{item['folder']} is empty", hint)]
     free = free_bytes(real)
-    if filesystem.kind(real) not in _CLONING and free < occupied:
-        detail = f"a copy of {item['folder']} needs {human(occupied)} beside it, {human(free)} are free"
+    if filesystem.kind(real) not in _CLONING and free < size.occupied:
+        detail = f"a copy of {item['folder']} needs {human(size.occupied)} beside it, {human(free)} are free"
         return [_check(name, "failed", detail, "make room, or keep the folder on btrfs or XFS")]
-    return [_check(name, "ok", f"{count} entries, {human(item['bytes'])}")]
-
-
-def _measure(real: Path, options: Options, item: Dict[str, Any]) -> Tuple[int, int]:
-    """Return how many entries lie in a folder and the bytes that they occupy; their lengths go into ``item``."""
-    count, occupied = -1, 0  # the folder itself does not count
-    for entry in walk(os.fsencode(item["real"]), selection(real, options.get("exclude") or []), lambda _path: None):
-        count += 1
-        occupied += entry.status.st_blocks * 512
-        item["bytes"] += min(entry.status.st_size, entry.status.st_blocks * 512) + 1536
-    return count, occupied
+    return [_check(name, "ok", f"{size.entries} entries, {human(size.archive)}")]
 
 
 def _inspect_targets(options: Options, action: str) -> Tuple[List[Check], List[Dict[str, Any]]]:

@@ -17,14 +17,13 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, NamedTuple, Optional, Set, Tuple
 
-from ..errors import BackstayError, CommandFailed, NoSpace
+from ..errors import BackstayError, CommandFailed
 from .filesystem import clone, copy_content, file_clock, write_back
 from .metadata import apply_metadata, of_status, read_xattrs
-from .walk import Entry, Selection, show, walk
+from .walk import Entry, Selection, explained, show, walk
 
 HOT_PASSES = 3
 _SMALL_BYTES, _SMALL_FILES = 32 << 20, 500  # what is not worth another pass while the application runs
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SLEW = 0.001  # the share by which a clock that is only slewed may run differently
 
 Signature = Tuple[int, ...]
@@ -199,15 +198,8 @@ class TreeCopy:
             errno.ENXIO,
         ):
             return self._vanished(path)
-        if error.errno in _FULL:
-            raise NoSpace(
-                f"the filesystem of {self._folder} ran full while its picture was made",
-                "make room for a copy beside the data, then run again",
-            ) from error
-        raise CommandFailed(
-            f"cannot copy {show(os.path.join(self._source, path))}: {error.strerror}",
-            "mend it, or leave it out on purpose",
-        ) from error
+        error.filename = os.path.join(self._source, path)
+        raise explained(error, self._folder) from error
 
     def _vanished(self, path: bytes) -> None:
         self._records.pop(path, None)

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Set
 
-from ..errors import Refused
+from ..errors import BackstayError, CommandFailed, NoSpace, Refused
 from ..yard import INSIDE
 from .filesystem import EXT, kind
+
+_HEADERS = 1536  # of one member with its pax records, and its line in the manifest
 
 
 class Entry(NamedTuple):
@@ -95,6 +98,39 @@ def _require_same_filesystem(root: bytes, path: bytes, status: os.stat_result, t
             f"{show(os.path.join(root, path))} is another filesystem inside {show(root)}",
             "exclude it, and list it as a folder of its own when it is wanted",
         )
+
+
+class Size(NamedTuple):
+    """How large a folder is: entries below it, bytes that they occupy (files with several names once), bytes of an archive."""
+
+    entries: int
+    occupied: int
+    archive: int
+
+
+def measure(folder: Path, leave_out: Selection) -> Size:
+    """Return the size of ``folder``; what vanishes meanwhile does not count."""
+    entries, occupied, archive, seen = -1, 0, 0, set()  # the folder itself is no entry of it
+    for entry in walk(os.fsencode(str(folder)), leave_out, lambda _path: None):
+        entries += 1
+        archive += _HEADERS
+        if entry.status.st_nlink < 2 or stat.S_ISDIR(entry.status.st_mode) or entry.status.st_ino not in seen:
+            seen.add(entry.status.st_ino if entry.status.st_nlink > 1 else 0)
+            blocks = entry.status.st_blocks * 512
+            occupied += blocks
+            archive += min(entry.status.st_size, blocks)
+    return Size(entries, occupied, archive)
+
+
+def explained(error: OSError, folder: Path) -> BackstayError:
+    """Return what ``error`` at work on the picture of ``folder`` means for the operator."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(
+            f"the filesystem of {folder} ran full while its picture was made",
+            "make room for a copy beside the data, then run again",
+        )
+    place = show(os.fsencode(error.filename)) if isinstance(error.filename, (str, bytes)) else str(folder)
+    return CommandFailed(f"cannot copy {place}: {error.strerror}", "mend it, or leave it out on purpose")
 
 
 def show(path: bytes) -> str:

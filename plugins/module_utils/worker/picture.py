@@ -7,17 +7,18 @@ lies in the folder's yard, on its own filesystem, and is made by one of METHODS,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from .. import layout
 from ..errors import BadInput, CommandFailed, NoSpace, Refused
-from ..files import free_bytes, human, private_directory, read_json, tree_bytes, write_json
+from ..files import free_bytes, human, private_directory, read_json, write_json
 from ..folders import filesystem, manifest
 from ..folders.precopy import Copied, TreeCopy
-from ..folders.walk import Selection, selection
+from ..folders.walk import Selection, explained, measure, selection
 from ..moment import format_moment, now
 from ..yard import open_yard
 from .capture import capture
@@ -102,7 +103,7 @@ class Picture:
 
     def _require_space(self, job: Job) -> None:
         """Raise NoSpace, before anything is stopped, when a copy (and staging, if it lies here, too) does not fit."""
-        needed = tree_bytes(self.folder) + _MARGIN
+        needed = measure(self.folder, self.leave_out).occupied + _MARGIN
         staging = layout.staging(job.specification["source"], job.specification["app"])
         if job.specification.get("transport") == "stage" and _device(staging) == self.place.stat().st_dev:
             steps = job.specification["steps"]
@@ -136,12 +137,23 @@ class Picture:
 
 def copy_ahead(job: Job, arguments: Dict[str, Any]) -> None:
     """Prepare the picture of a folder while its application runs, so that the picture itself is short."""
-    _opened(job, arguments).ahead(job)
+    with _explained(arguments):
+        _opened(job, arguments).ahead(job)
 
 
 def picture(job: Job, arguments: Dict[str, Any]) -> None:
     """Complete the picture of a folder whose application is stopped."""
-    _opened(job, arguments).take(job)
+    with _explained(arguments):
+        _opened(job, arguments).take(job)
+
+
+@contextlib.contextmanager
+def _explained(arguments: Dict[str, Any]) -> Iterator[None]:
+    """Turn what the operating system refuses into a sentence about the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise explained(error, Path(arguments["folder"])) from error
 
 
 def _opened(job: Job, arguments: Dict[str, Any]) -> Picture:

@@ -151,7 +151,8 @@ def remove_tree(path: Path) -> None:
 
 
 def _entries(path: Path) -> List[str]:
-    return sorted(name for name in os.listdir(str(path)) if name not in _OF_THE_FILESYSTEM)
+    own = _OF_THE_FILESYSTEM if os.path.ismount(str(path)) else ()
+    return sorted(name for name in os.listdir(str(path)) if name not in own)
 
 
 def _same_filesystem(*paths: Path) -> bool:
