@@ -108,7 +108,8 @@ class FilesSubject:
         wait_until(lambda: tally.running(self._fleet), "the tally runs", 90)
         before = self.mark()
         wait_until(lambda: self.mark() != before, "the tally books", 90)
-        left = self._fleet.shell(self.host, f"ls -d {' '.join(f'{yard}' + '*' for yard in tally.YARDS)} 2>/dev/null || true")
+        places = " ".join(f"'{yard}'/{kind}-*" for yard in tally.YARDS for kind in ("picture", "landing"))
+        left = self._fleet.shell(self.host, f"ls -d {places} 2>/dev/null || true")
         assert not left.strip(), f"left: {left}"
         return tally.check(self._fleet, known=known)
 

@@ -10,6 +10,7 @@ import os
 import select
 import struct
 import sys
+from pathlib import Path
 
 CLASS_CONTENT, CLOSE_ON_EXEC = 0x4, 0x1
 MARK_ADD, OPEN_PERMISSION, DENY = 0x1, 0x10000, 0x2
@@ -24,7 +25,7 @@ def main():
     if queue < 0 or marked != 0:
         sys.exit(f"fanotify: {os.strerror(ctypes.get_errno())}")
     print("denying", flush=True)
-    while os.path.exists(sys.argv[2]):
+    while Path(sys.argv[2]).exists():
         ready, _, _ = select.select([queue], [], [], 0.2)
         events = os.read(queue, 8192) if ready else b""
         while events:
