@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -122,6 +123,24 @@ def test_a_method_that_the_filesystem_lacks_is_refused_before_anything_stops(san
     assert result["error"]["code"] == "refused"
     assert "there is no snapshot of" in result["error"]["message"]
     assert sandbox.service_calls() == []
+
+
+def test_what_the_operating_system_refuses_is_a_sentence(
+    sandbox: Sandbox, folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listdir = os.listdir
+
+    def refuse(path: Any = ".") -> list[Any]:
+        if os.fsencode(path).endswith(b"/sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    result = sandbox.run(sandbox.backup(save(folders), **FILES))
+    assert result["error"]["code"] == "command"
+    assert result["error"]["message"] == f"cannot copy {folders[0]}/sub: Permission denied"
+    assert sandbox.service_calls() == []
+    assert nothing_left(folders)
 
 
 def test_where_times_say_nothing_all_is_copied_while_stopped_and_said(

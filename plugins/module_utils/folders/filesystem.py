@@ -120,15 +120,24 @@ def data_ranges(descriptor: int, size: int) -> Iterator[Tuple[int, int]]:
 
 def _copy_range(source: int, target: int, start: int, end: int) -> None:
     while start < end:
-        try:
-            count = os.copy_file_range(source, target, min(end - start, 1 << 30), start, start)
-        except OSError as error:
-            if error.errno not in _NO_RANGE:
-                raise
+        count = _copy_inside(source, target, start, end)
+        if count < 0:
             count = _copy_block(source, target, start, end)
         if count == 0:
             return
         start += count
+
+
+def _copy_inside(source: int, target: int, start: int, end: int) -> int:
+    """Have the kernel copy, without a way through this process; return -1 when it (or this Python) cannot."""
+    if not hasattr(os, "copy_file_range"):
+        return -1
+    try:
+        return os.copy_file_range(source, target, min(end - start, 1 << 30), start, start)
+    except OSError as error:
+        if error.errno not in _NO_RANGE:
+            raise
+        return -1
 
 
 def _copy_block(source: int, target: int, start: int, end: int) -> int:

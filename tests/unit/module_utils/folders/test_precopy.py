@@ -246,6 +246,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
         copy_of(small(tmp_path / "it")).ahead(nobody)
 
 
+@pytest.mark.parametrize("way", ["kernel", "refused", "old Python"])
+def test_every_way_to_copy_content_keeps_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    def refuse(*_arguments: object) -> int:
+        raise OSError(18, "Invalid cross-device link")
+
+    if way == "refused":
+        monkeypatch.setattr(os, "copy_file_range", refuse)
+    if way == "old Python":
+        monkeypatch.delattr(os, "copy_file_range")
+    source = tmp_path / "it"
+    source.mkdir()
+    make_sparse(source / "sparse", 8 << 20, (3 << 20, b"x" * 5000), (6 << 20, b"y" * (1 << 20)))
+    settle()
+    copy_of(source).finish(nobody)
+    assert archived(tmp_path / "copy") == archived(source)
+    assert (tmp_path / "copy" / "sparse").stat().st_blocks * 512 < 2 << 20
+
+
 def test_what_is_excluded_is_not_copied(tmp_path: Path) -> None:
     source = small(tmp_path / "it")
     copy_of(source, Selection({b"index"}, [b"messages/*"])).finish(nobody)
