@@ -65,6 +65,7 @@ class TreeCopy:
             done = self._pass(tell)
             passes += 1
             much = done.bytes > _SMALL_BYTES or done.files > _SMALL_FILES
+        write_back(self._folder)  # what the copy itself wrote is not to be written while the application is stopped
         return passes
 
     def finish(self, tell: Callable[[int], None]) -> Copied:
