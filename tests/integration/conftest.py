@@ -26,11 +26,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module and app together where pytest runs several at once (``-n``): they share a lab."""
+    """Keep the tests of a module and app together where pytest runs several at once (``-n``): they share a lab.
+
+    Common tests that an app leaves to others in the short form are marked long for it.
+    """
     for item in items:
         parameters = getattr(item, "callspec", None)
-        name = f"{item.path.stem} {parameters.params.get('app', '') if parameters else ''}"
-        item.add_marker(pytest.mark.xdist_group(name.strip()))
+        app = parameters.params.get("app", "") if parameters else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {app}".strip()))
+        if app and getattr(item, "originalname", "") in apps.left_to_others(app):
+            item.add_marker(pytest.mark.long)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

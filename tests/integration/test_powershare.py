@@ -84,6 +84,7 @@ def test_one_server_after_the_other_and_then_every_folder_is_covered(
     assert json.loads(file.read_text())["ok"] is True
 
 
+@pytest.mark.long
 def test_a_folder_without_another_copy_is_named(servers: list[Server], playbooks: Playbooks) -> None:
     """PS-8, PS-15: catalog1 alone holds one folder, and no set counts that is older than nothing."""
     run = playbooks.run("coverage", "--limit", ALL, coverage_max_age_hours="0.000001")

@@ -56,6 +56,11 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
+def left_to_others(name: str) -> frozenset[str]:
+    """Return the common tests that add little for app ``name`` when another app takes them: LONG of its module."""
+    return frozenset(getattr(importlib.import_module(f"integration.apps.{name}"), "LONG", ()))
+
+
 def load(name: str, fleet: Fleet) -> App:
     """Return the adapter of app ``name``."""
     module = importlib.import_module(f"integration.apps.{name}")
