@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Tests that need the rehearsal fleet. They use a lab of their own, so a lab made by `make lab` is never touched.
 APPS := $(filter-out __init__,$(patsubst tests/integration/apps/%.py,%,$(wildcard tests/integration/apps/*.py)))
-# A name is an app (its adapter takes the round trip) or a story told by tests/integration/test_NAME.py, hyphens as underscores.
+# A name is an app (its adapter takes the round trip), a story told by tests/integration/test_NAME.py (hyphens as underscores), or both.
 STORIES := $(subst _,-,$(patsubst tests/integration/test_%.py,%,$(wildcard tests/integration/test_*.py)))
 WITH_LAB := tests/lab_tools/with-lab.sh
 
@@ -13,8 +13,8 @@ conformance: venv ## Stand-ins against their specification, raw commands in the 
 e2e: venv ## Round trip of one app, or one story: make e2e APP=mysql, APP=schedule
 	@if [ -z "$(filter $(APPS) $(STORIES),$(APP))" ]; then \
 		echo "make e2e needs a name: there is no '$(APP)', apps: $(APPS), stories: $(STORIES)" >&2; exit 2; fi
-	@$(WITH_LAB) $(BIN)/pytest -q $(if $(filter $(APPS),$(APP)),tests/integration/test_round_trip.py --app $(APP),\
-		tests/integration/test_$(subst -,_,$(APP)).py)
+	@$(WITH_LAB) $(BIN)/pytest -q $(if $(filter $(APPS),$(APP)),tests/integration/test_round_trip.py --app $(APP)) \
+		$(wildcard tests/integration/test_$(subst -,_,$(APP)).py)
 
 integration: venv ## All tests of the whole product on the rehearsal fleet (SHORT=--short leaves out the long ones)
 	@$(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadgroup --durations=20 $(SHORT) tests/integration
