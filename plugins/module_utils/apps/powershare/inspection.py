@@ -76,7 +76,8 @@ def folder_check(name: str, folder: Path, lost_is_fine: bool = False) -> Check:
     return _check(name, "ok", str(folder))
 
 
-def _running(server: Dict[str, Any]) -> Tuple[Check, bool]:
+def _running(server: Dict[str, Any], when_down: Tuple[str, str]) -> Tuple[Check, bool]:
+    """Return the check of a server and whether it runs; ``when_down`` is status and detail of one that does not."""
     from ...worker import services
 
     try:
@@ -85,13 +86,13 @@ def _running(server: Dict[str, Any]) -> Tuple[Check, bool]:
         return _check(server["title"], "failed", error.message, error.hint), False
     if up:
         return _check(server["title"], "ok", "runs"), True
-    return _check(server["title"], "warning", "does not run; it is not started after the backup"), False
+    return _check(server["title"], *when_down), False
 
 
 def _for_backup(options: Options, described: List[Dict[str, Any]]) -> Tuple[List[Check], Dict[str, Any]]:
     checks = []
     for server in described:
-        found, server["running"] = _running(server)
+        found, server["running"] = _running(server, ("warning", "does not run; a backup leaves it down"))
         checks += [found, folder_check(f"data of the {server['title']}", Path(server["folder"]))]
         server["bytes"] = tree_bytes(Path(server["folder"]))
         server.update(
@@ -144,6 +145,8 @@ def _for_restore(options: Options, described: List[Dict[str, Any]]) -> Tuple[Lis
         return checks + _side_checks(Path(options["restore_to"]), source), {}
     for server in described:
         folder = Path(server["folder"])
+        found, server["running"] = _running(server, ("ok", "does not run; the restore starts it"))
+        checks.append(found)
         checks.append(folder_check(f"place of the {server['title']}", folder, lost_is_fine=True))
         checks.append(_space(folder, int(source.get(server["kind"], {}).get("bytes", 0))))
     if options.get("system") and options.get("others") and any(server["kind"] == "catalog" for server in described):

@@ -271,8 +271,9 @@ def test_a_set_without_the_server_is_refused_and_a_lost_folder_may_come_back(vol
     assert "holds no mail server" in checks["set"]["detail"]
     (volume / "PowerShare Mail Data" / "Queue 1").unlink()
     (volume / "PowerShare Mail Data").rmdir()
-    checks, _facts = look(volume, "restore", source={"servers": {"mail": {"bytes": 1}}})
+    checks, facts = look(volume, "restore", source={"servers": {"mail": {"bytes": 1}}})
     assert statuses(checks) == {"ok"}
+    assert facts["servers"][0]["running"] is True
     checks, _facts = look(volume, "restore", source={"servers": {"mail": {"bytes": 1 << 60}}})
     assert checks["space"]["status"] == "failed"
 
