@@ -213,6 +213,21 @@ def test_what_lived_only_on_the_lost_server_is_restored_and_the_rest_replicated(
     assert have["Orders 24/7"]["state"] == "good"
 
 
+@pytest.mark.long
+def test_a_set_comes_back_onto_the_master_when_all_servers_are_down(servers: list[Server], playbooks: Playbooks) -> None:
+    """PS-13: nobody is asked to stay up for a server that is down already; another server than the master is refused."""
+    one, two, _three = servers
+    for server in (one, two):
+        back_up(playbooks, server).demand()
+    for server in servers:
+        stop(server)
+    restore(playbooks, two).refused("restore the catalog onto the master catalog1 first")
+    one.shell(f"find '{one.folder}' -mindepth 1 -delete")
+    restore(playbooks, one).demand()
+    assert one.running()
+    assert at_rest(servers)
+
+
 # Roles that would make worthless sets (mutants)
 
 
