@@ -203,9 +203,11 @@ class TreeCopy:
         raise explained(error, self._folder) from error
 
     def _vanished(self, path: bytes) -> None:
-        self._records.pop(path, None)
         if self._began:
             raise self._still_written(path)
+        self._records.pop(path, None)
+        self._clear(path)  # half of it may have been copied, and no record would ever remove that
+        self._touched.add(os.path.dirname(path))
 
     def _refuse_change(self, entry: Entry) -> None:
         """While stopped nothing may change: raise for a time between the beginning of the cold pass and now."""

@@ -205,6 +205,30 @@ def test_what_vanishes_while_the_application_runs_is_ordinary(tmp_path: Path) ->
     assert archived(tmp_path / "copy") == archived(source)
 
 
+@pytest.mark.parametrize("name", ["journal", "messages", "messages/1"])
+def test_what_vanishes_in_the_middle_of_its_copy_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    source = small(tmp_path / "it")
+    read, listed = precopy.read_xattrs, os.listdir
+
+    def vanish(path: bytes) -> None:
+        if path == os.fsencode(source / name) and (source / name).is_dir():
+            shutil.rmtree(path)
+        elif path == os.fsencode(source / name):
+            (source / name).unlink(missing_ok=True)
+
+    monkeypatch.setattr(precopy, "read_xattrs", lambda path: (vanish(path), read(path))[1])
+    monkeypatch.setattr(os, "listdir", lambda path: (vanish(path), listed(path))[1])
+    copying = copy_of(source)
+    copying.ahead(nobody)
+    monkeypatch.undo()
+    assert not (source / name).exists()
+    settle()
+    copying.finish(nobody)
+    assert archived(tmp_path / "copy") == archived(source)
+
+
 @pytest.mark.parametrize("change", ["removed", "written"])
 def test_what_changes_while_it_is_stopped_is_named(tmp_path: Path, change: str) -> None:
     source = small(tmp_path / "it")
