@@ -72,6 +72,7 @@ def test_a_copy_of_the_running_application_is_worthless(application: Fleet) -> N
         fleet.run(tally.HOST, "rm", "-rf", place)
 
 
+@pytest.mark.long
 def test_what_cannot_be_saved_is_refused_by_name(application: Fleet, playbooks: Playbooks) -> None:
     wrong = ["/srv/xfs/tally", "/srv/xfs", "/srv/none", "/var/lib/backstay"]
     refused = playbooks.run("backup", "--limit", tally.HOST, app_files_folders=wrong, app_files_service="no-such")
