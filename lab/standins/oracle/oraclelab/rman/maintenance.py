@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CROSSCHECK, CATALOG, CHANGE, DELETE, CONFIGURE, RESET DATABASE: what keeps the repository and reality together."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from oraclelab import archiver, clock, pieces
+from oraclelab.errors import OracleError
+from oraclelab.rman import repository
+from oraclelab.rman.session import Session, stamp_of
+
+Options = dict[str, Any]
+
+
+def _tagged(content: Any, tag: str) -> list[dict[str, Any]]:
+    chosen = [one for one in content["sets"] if not tag or one["tag"] == tag.upper()]
+    if tag and not chosen:
+        raise OracleError("RMAN-20215: backup set not found", f"tag: {tag.upper()}")
+    return chosen
+
+
+def _pieces(content: Any, options: Options) -> list[dict[str, Any]]:
+    """Pieces a command names, by tag, set number or handle."""
+    if options["object"] == "backup":
+        return [piece for one in _tagged(content, options.get("tag", "")) for piece in one["pieces"]]
+    if options["object"] == "backupset":
+        known = {one["recid"]: one for one in content["sets"]}
+        for number in options["sets"]:
+            if number not in known:
+                raise OracleError(f"RMAN-20215: backup set not found: {number}")
+        return [piece for number in options["sets"] for piece in known[number]["pieces"]]
+    found = [piece for one in content["sets"] for piece in one["pieces"] if piece["handle"] in options["names"]]
+    if len(found) < len(options["names"]):
+        raise OracleError("RMAN-20260: backup piece not found in the repository")
+    return found
+
+
+def _genuine(path: str) -> bool:
+    try:
+        pieces.read_header(path)
+    except (OSError, pieces.NotAPieceError):
+        return False
+    return True
+
+
+def crosscheck(session: Session, options: Options) -> None:
+    """Look whether files are still there and correct the records."""
+    name = session.channel()[0]
+    with session.repository() as content:
+        if options["object"] == "archivelog":
+            logs = repository.in_range(content, options["range"], session)
+            for log in logs:
+                log["status"] = "A" if Path(log["name"]).exists() else "X"
+                session.say(f"validation {'succeeded' if log['status'] == 'A' else 'failed'} for archived log")
+                session.say(f"archived log file name={log['name']} RECID={log['recid']} STAMP={stamp_of(log['completed'])}")
+            session.say(f"Crosschecked {len(logs)} objects")
+        else:
+            chosen = (
+                [piece for one in content["copies"] for piece in one["pieces"]]
+                if options["object"] == "copy"
+                else _pieces(content, options)
+            )
+            for piece in chosen:
+                there = Path(piece["handle"]).exists() if options["object"] == "copy" else _genuine(piece["handle"])
+                piece["status"] = "A" if there else "X"
+                session.say(f"crosschecked backup piece: found to be '{'AVAILABLE' if there else 'EXPIRED'}'")
+                session.say(f"backup piece handle={piece['handle']} RECID={piece['recid']} STAMP={stamp_of(clock.now())}")
+            session.say(f"Crosschecked {len(chosen)} objects")
+    session.say()
+
+
+def agreed(session: Session, options: Options, question: str) -> bool:
+    """Ask as RMAN does unless NOPROMPT was said: on the terminal or stdin, whose end means NO."""
+    if options["noprompt"]:
+        return True
+    session.say()
+    session.say(f"{question} (enter YES or NO)? ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().upper() in ("YES", "Y")
+
+
+def catalog(session: Session, options: Options) -> None:
+    """Bring files into the repository; those that are no backups are listed, which is no error."""
+    with session.db.locked():
+        session.db.require("MOUNT", "OPEN")
+        content = session.db.control()
+        names = options.get("names") or _unknown_files(session, content, options["prefix"])
+    if "prefix" in options:
+        session.say(f"searching for all files that match the pattern {options['prefix']}")
+        if not names:
+            session.say("no files found to be unknown to the database")
+            return
+        session.say()
+        session.say("List of Files Unknown to the Database")
+        session.say("=====================================")
+        for path in names:
+            session.say(f"File Name: {path}")
+        if not agreed(session, options, "Do you really want to catalog the above files"):
+            return
+    session.say("cataloging files...")
+    refused = []
+    with session.repository() as content:
+        for path in names:
+            reason = repository.catalog_file(content, path)
+            if reason:
+                refused.append((path, reason))
+    session.say("cataloging done")
+    _catalog_lists(session, [path for path in names if path not in dict(refused)], refused)
+    if refused and "names" in options:
+        path = refused[0][0]
+        raise OracleError(f"ORA-19870: error while restoring backup piece {path}", f"ORA-19608: {path} is not a backup piece")
+
+
+def _unknown_files(session: Session, content: Any, prefix: str) -> list[str]:
+    """Files whose path begins with the prefix and that no available record names."""
+    known = {
+        piece["handle"] for one in [*content["sets"], *content["copies"]] for piece in one["pieces"] if piece["status"] == "A"
+    }
+    known |= {log["name"] for log in content["archived"] if log["status"] == "A"} | {
+        entry["name"] for entry in content["datafiles"]
+    }
+    root = Path(prefix) if Path(prefix).is_dir() else Path(prefix).parent
+    if not root.is_dir():
+        return []
+    return sorted(
+        str(path) for path in root.rglob("*") if path.is_file() and str(path).startswith(prefix) and str(path) not in known
+    )
+
+
+def _catalog_lists(session: Session, done: list[str], refused: list[tuple[str, str]]) -> None:
+    if done:
+        session.say()
+        session.say("List of Cataloged Files")
+        session.say("=======================")
+        for path in done:
+            session.say(f"File Name: {path}")
+    if refused:
+        session.say()
+        session.say("List of Files Which Were Not Cataloged")
+        session.say("=======================================")
+        for path, reason in refused:
+            session.say(f"File Name: {path}")
+            session.say(f"  {reason}")
+    session.say()
+
+
+def change(session: Session, options: Options) -> None:
+    """CHANGE ... UNCATALOG, AVAILABLE or UNAVAILABLE."""
+    with session.repository() as content:
+        if options["object"] == "archivelog":
+            chosen = repository.in_range(content, options["range"], session)
+            if options["to"] == "uncatalog":
+                content["archived"] = [log for log in content["archived"] if log not in chosen]
+        else:
+            chosen = _pieces(content, options)
+            if options["to"] == "uncatalog":
+                _forget(content, chosen)
+        for record in chosen:
+            record["status"] = {"unavailable": "U"}.get(options["to"], "A")
+            what = "uncataloged" if options["to"] == "uncatalog" else "changed"
+            session.say(f"{what} {'archived log' if 'name' in record else 'backup piece'}")
+        session.say(f"{options['to'].capitalize()}ed {len(chosen)} objects")
+
+
+def _forget(content: Any, chosen: list[dict[str, Any]]) -> None:
+    for one in content["sets"]:
+        one["pieces"] = [piece for piece in one["pieces"] if piece not in chosen]
+    content["sets"] = [one for one in content["sets"] if one["pieces"]]
+
+
+def delete(session: Session, options: Options) -> None:
+    """DELETE of logs, pieces or expired records."""
+    if options["object"] == "archivelog":
+        _delete_logs_of(session, options)
+        return
+    with session.db.locked():
+        content = session.db.control()
+        chosen = _pieces(content, options)
+        if options["expired"]:
+            chosen = [piece for piece in chosen if piece["status"] == "X"]
+    if not chosen:
+        session.say("specification does not match any backup in the repository")
+        return
+    for piece in chosen:
+        session.say(f"{piece['recid']} {piece['handle']}")
+    if not agreed(session, options, "Do you really want to delete the above objects"):
+        return
+    with session.repository() as content:
+        recids = {piece["recid"] for piece in chosen}
+        current = [piece for one in content["sets"] for piece in one["pieces"] if piece["recid"] in recids]
+        for piece in current:
+            if not options["expired"]:
+                Path(piece["handle"]).unlink(missing_ok=True)
+            session.say("deleted backup piece")
+            session.say(f"backup piece handle={piece['handle']} RECID={piece['recid']} STAMP={stamp_of(clock.now())}")
+        _forget(content, current)
+    session.say(f"Deleted {len(chosen)} objects")
+
+
+def _delete_logs_of(session: Session, options: Options) -> None:
+    with session.db.locked():
+        content = session.db.control()
+        logs = repository.in_range(content, options["range"], session)
+        if options["expired"]:
+            logs = [log for log in logs if log["status"] == "X"]
+        if "times" in options:
+            logs = [log for log in logs if archiver.backup_count(content, log) >= options["times"]]
+        if "before" in options:
+            limit = session.moment(options["before"])
+            logs = [log for log in logs if log["completed"] < limit]
+    if not logs:
+        session.say("specification does not match any archived log in the repository")
+        return
+    for log in logs:
+        session.say(f"{log['recid']} thread {log['thread']} sequence {log['sequence']} {log['name']}")
+    if not agreed(session, options, "Do you really want to delete the above objects"):
+        return
+    delete_logs(session, logs)
+
+
+def delete_logs(session: Session, logs: list[dict[str, Any]]) -> None:
+    """Remove logs from disk and mark their records; a standby that still needs them keeps them, with the warning RMAN-08137."""
+    if session.db.knob("standby_needs_logs").exists():
+        session.warned = True
+        for log in logs:
+            session.say("RMAN-08137: warning: archived log not deleted, needed for standby or upstream capture process")
+            session.say(f"archived log file name={log['name']} thread={log['thread']} sequence={log['sequence']}")
+        return
+    with session.repository() as content:
+        recids = {log["recid"] for log in logs}
+        for log in content["archived"]:
+            if log["recid"] in recids:
+                Path(log["name"]).unlink(missing_ok=True)
+                log["status"] = "D"
+                session.say("deleted archived log")
+                session.say(f"archived log file name={log['name']} RECID={log['recid']} STAMP={stamp_of(log['completed'])}")
+    session.say(f"Deleted {len(logs)} objects")
+    session.say()
+
+
+def configure(session: Session, options: Options) -> None:
+    """CONFIGURE keeps a setting in the control file."""
+    name, value = options["name"], options["value"]
+    if name.endswith("DEVICE TYPE") and value is not None and "%F" not in value:
+        raise OracleError("RMAN-06492: controlfile autobackup format must include %F")
+    with session.repository() as content:
+        if value is None:
+            content["configure"].pop(name, None)
+            session.say("RMAN configuration parameters are successfully reset to default value")
+            return
+        content["configure"][name] = value
+    session.say("new RMAN configuration parameters:")
+    session.say(f"{configured_line(name, value)}")
+    session.say("new RMAN configuration parameters are successfully stored")
+    session.say()
+
+
+def configured_line(name: str, value: str) -> str:
+    """A setting as SHOW prints it."""
+    if name.endswith("DEVICE TYPE"):
+        return f"CONFIGURE {name} DISK TO '{value}';"
+    return f"CONFIGURE {name} {value};"
+
+
+def reset_database(session: Session, options: Options) -> None:
+    """RESET DATABASE TO INCARNATION; needs the database mounted and not open."""
+    session.db.require("MOUNT", "OPEN")
+    if session.db.state == "OPEN":
+        raise OracleError(
+            "ORA-19910: can not change recovery target incarnation in control file",
+            "ORA-01126: database must be mounted in this instance and not open in any instance",
+        )
+    with session.repository() as content:
+        by_number = {one["number"]: one for one in content["incarnations"]}
+        target = by_number.get(options["incarnation"])
+        if target is None:
+            raise OracleError("RMAN-20010: database incarnation not found")
+        parents, one = set(), target
+        while one["parent"]:
+            parents.add(one["parent"])
+            one = by_number[one["parent"]]
+        for number, one in by_number.items():
+            one["status"] = "CURRENT" if one is target else ("PARENT" if number in parents else "ORPHAN")
+        content.update(resetlogs_scn=target["scn"], resetlogs_time=target["time"])
+    session.say(f"database reset to incarnation {options['incarnation']}")
+
+
+def list_objects(session: Session, options: Options) -> None:
+    """LIST BACKUP, INCARNATION and ARCHIVELOG."""
+    content = session.db.control() if session.db.require("MOUNT", "OPEN") else {}
+    if options["object"] == "incarnation":
+        session.say("DB Key  Inc Key DB Name  DB ID            STATUS  Reset SCN  Reset Time")
+        session.say("------- ------- -------- ---------------- ------- ---------- ----------")
+        for one in content["incarnations"]:
+            line = f"1       {one['number']:<7} {content['db_name']:<8} {content['dbid']:<16} {one['status']:<7} {one['scn']:<10} {session.shown(one['time'])}"
+            session.say(line)
+    elif options["object"] == "archivelog":
+        session.say("Key     Thrd Seq     S Low Time")
+        for log in repository.in_range(content, options["range"], session):
+            session.say(
+                f"{log['recid']:<7} {log['thread']:<4} {log['sequence']:<7} {log['status']} {session.shown(log['first_time'])}"
+            )
+            session.say(f"        Name: {log['name']}")
+    else:
+        _list_backup(session, content, options)
+    session.say()
+
+
+def _list_backup(session: Session, content: Any, options: Options) -> None:
+    parts = {"database": "datafiles", "archivelog": "logs", "controlfile": "control", "spfile": "spfile"}
+    chosen = [one for one in _tagged(content, options["tag"]) if "of" not in options or one[parts[options["of"]]]]
+    if not chosen:
+        session.say("specification does not match any backup in the repository")
+    for one in chosen:
+        session.say(
+            f"BS Key  {one['recid']}  Type {'Incr ' + str(one['level']) if one['level'] is not None else 'Full'}  Completion Time {session.shown(one['completed'])}"
+        )
+        for piece in one["pieces"]:
+            status = {"A": "AVAILABLE", "X": "EXPIRED", "U": "UNAVAILABLE"}[piece["status"]]
+            session.say(f"        BP Key: {piece['recid']}   Status: {status}  Tag: {one['tag']}")
+            session.say(f"        Piece Name: {piece['handle']}")
+        if options.get("summary"):
+            continue
+        for entry in one["datafiles"]:
+            session.say(
+                f"  File {entry['file']} LV {one['level']} Ckp SCN {entry['ckp_scn']} Ckp Time {session.shown(entry['ckp_time'])} Abs Fuz SCN {entry['fuzzy_scn'] or ''}"
+            )
+        if one["logs"]:
+            session.say("  Thrd Seq     Low SCN    Low Time             Next SCN   Next Time")
+        for log in one["logs"]:
+            times = (session.shown(log["first_time"]), session.shown(log["next_time"]))
+            session.say(
+                f"  {log['thread']:<4} {log['sequence']:<7} {log['first_scn']:<10} {times[0]:<20} {log['next_scn']:<10} {times[1]}"
+            )
+
+
+def show(session: Session, options: Options) -> None:
+    """SHOW: the settings, defaults included."""
+    content = session.db.control() if session.db.require("MOUNT", "OPEN") else {}
+    defaults = {
+        "RETENTION POLICY": "TO REDUNDANCY 1",
+        "BACKUP OPTIMIZATION": "OFF",
+        "CONTROLFILE AUTOBACKUP": "ON" if content["cdb"] else "OFF",
+        "CONTROLFILE AUTOBACKUP FORMAT FOR DEVICE TYPE": "%F",
+        "ENCRYPTION FOR DATABASE": "OFF",
+        "ARCHIVELOG DELETION POLICY": "TO NONE",
+    }
+    session.say(f"RMAN configuration parameters for database with db_unique_name {session.db.parameter('db_unique_name')} are:")
+    for name, default in defaults.items():
+        if options["name"] in ("", name):
+            value = content["configure"].get(name)
+            session.say(configured_line(name, value or default) + ("" if value else " # default"))
+    session.say()
+
+
+def report(session: Session, options: Options) -> None:
+    """REPORT SCHEMA and REPORT UNRECOVERABLE."""
+    content = session.db.control() if session.db.require("MOUNT", "OPEN") else {}
+    if options["what"] == "unrecoverable":
+        session.say("Report of files that need backup due to unrecoverable operations")
+        session.say("File Type of Backup Required Name")
+        session.say("---- ----------------------- -----------------------------------")
+        return
+    session.say(f"Report of database schema for database with db_unique_name {session.db.parameter('db_unique_name')}")
+    session.say("List of Permanent Datafiles")
+    for entry in content["datafiles"]:
+        size = Path(entry["name"]).stat().st_size >> 20 if Path(entry["name"]).exists() else 0
+        session.say(f"{entry['file']:<4} {size:<8} {entry['tablespace']:<20} {entry['name']}")
+    session.say("List of Temporary Files")
+    for entry in content["tempfiles"]:
+        session.say(f"{entry['file']:<4} {entry['tablespace']:<20} {entry['name']}")
+
+
+def validate(session: Session, options: Options) -> None:
+    """VALIDATE DATABASE, DATAFILE, BACKUPSET and ARCHIVELOG."""
+    from oraclelab.rman.backup import chosen_files, read_log, validate_files
+    from oraclelab.rman.restore import _validate
+
+    session.db.require("MOUNT", "OPEN")
+    session.channel()
+    with session.section("validate"):
+        content = session.db.control()
+        if options["object"] == "backupset":
+            wanted = _pieces(content, options)
+            sets = [one for one in content["sets"] if any(piece in one["pieces"] for piece in wanted)]
+            _validate(session, content, sets, full=True)
+        elif options["object"] == "archivelog":
+            for log in repository.in_range(content, options["range"], session):
+                read_log(log)
+                session.say(
+                    f"archived log thread={log['thread']} sequence={log['sequence']} status OK at {time.strftime('%H:%M:%S')}"
+                )
+        else:
+            validate_files(session, chosen_files(session, options))
