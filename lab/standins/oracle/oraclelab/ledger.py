@@ -137,11 +137,15 @@ def _redo_position(db: Instance) -> tuple[dict[str, Any], dict[str, Any]]:
 def write_forever(db: Instance, log: Path, rate: float) -> None:
     """Commit until killed; every durable commit gets a synced line in the log."""
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    said = ""
     while True:
         try:
             known = commit(db)
         except (OracleError, OSError) as error:
-            print(f"waiting: {str(error).splitlines()[0]}", flush=True)
+            reason = str(error).splitlines()[0]
+            if reason != said:
+                print(f"waiting: {reason}", flush=True)
+            said = reason
             time.sleep(0.5)
             continue
         moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
