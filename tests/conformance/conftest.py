@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from lab_tools import powershare, short_form
 from lab_tools.fleet import Fleet
+from lab_tools.oracle_standin import Server as OracleServer
 from lab_tools.powershare import Server
 
 HOSTS = {"mail1", *powershare.CATALOGS}
@@ -66,3 +68,27 @@ def catalogs(catalog_servers: list[Server]) -> list[Server]:
     """The three catalog servers, running and in order."""
     powershare.in_order(catalog_servers)
     return catalog_servers
+
+
+@pytest.fixture
+def new_oracle(tmp_path: Path) -> Iterator[Callable[..., OracleServer]]:
+    """Makes Oracle servers on this machine, each with an open database unless create is false; instances end with the test."""
+    made: list[OracleServer] = []
+
+    def new(*options: str, name: str = "host", sid: str = "TEST", create: bool = True) -> OracleServer:
+        server = OracleServer(tmp_path / name, sid)
+        made.append(server)
+        server.install()
+        if create:
+            server.create(*options)
+        return server
+
+    yield new
+    for server in made:
+        server.crash()
+
+
+@pytest.fixture
+def oracle(new_oracle: Callable[..., OracleServer]) -> OracleServer:
+    """An open database with an spfile, without containers."""
+    return new_oracle("--no-cdb")

@@ -155,7 +155,7 @@ def copy_blocks(
                 put(number, data)
                 newest, count = max(newest, scn), count + 1
             session.db.paced(number)
-            if number == wanted.start + len(wanted) // 2:
+            if number == wanted.start + 1:
                 session.db.reached(f"backup_datafile_{entry['file']}")
     return newest, count
 

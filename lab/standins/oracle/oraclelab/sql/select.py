@@ -230,7 +230,7 @@ class Query:
             raise self.refusal or _refusal(str(error)) from error
         finally:
             self.refusal = None
-        return [column[0].upper() for column in cursor.description or ()], rows
+        return [column[0].upper().replace("ORA_SYSDATE()", "SYSDATE") for column in cursor.description or ()], rows
 
 
 def _refusal(said: str) -> OracleError:

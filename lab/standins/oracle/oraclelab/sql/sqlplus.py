@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 import sys
@@ -336,16 +334,14 @@ class SqlPlus:
         if self.settings["heading"] == "on" and self.settings["pagesize"] != "0":
             shown.insert(0, list(headings))
         for row in shown:
-            line = io.StringIO()
-            quoting = csv.QUOTE_NONNUMERIC if self.markup["quote"] else csv.QUOTE_NONE
-            csv.writer(
-                line,
-                delimiter=self.markup["delimiter"],
-                quoting=quoting,
-                escapechar=None if self.markup["quote"] else "\\",
-                lineterminator="",
-            ).writerow(row)
-            self.say(line.getvalue())
+            self.say(self.markup["delimiter"].join(self._csv_field(value) for value in row))
+
+    def _csv_field(self, value: Any) -> str:
+        """A field of SET MARKUP CSV: texts in double quotes unless QUOTE OFF, numbers bare."""
+        assert self.markup
+        if not isinstance(value, str) or not self.markup["quote"]:
+            return as_text(value, "")
+        return '"' + value.replace('"', '""') + '"' if value else ""
 
     def _cell(self, value: Any) -> str:
         """A value as it is shown; numbers wider than NUMWIDTH in scientific notation."""
