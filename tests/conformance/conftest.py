@@ -92,3 +92,12 @@ def new_oracle(tmp_path: Path) -> Iterator[Callable[..., OracleServer]]:
 def oracle(new_oracle: Callable[..., OracleServer]) -> OracleServer:
     """An open database with an spfile, without containers."""
     return new_oracle("--no-cdb")
+
+
+@pytest.fixture(scope="module")
+def oracle_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OracleServer]:
+    """An open database for questions that change nothing."""
+    server = OracleServer(tmp_path_factory.mktemp("oracle"))
+    server.create("--no-cdb")
+    yield server
+    server.crash()

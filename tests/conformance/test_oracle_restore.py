@@ -268,7 +268,11 @@ def test_the_keystore_is_needed_for_encrypted_pieces(new_oracle: NewOracle) -> N
     oracle.altered('ADMINISTER KEY MANAGEMENT SET KEYSTORE OPEN IDENTIFIED BY "secret";')
     last = oracle.commit(30)
     oracle.full()
-    assert b"bet" not in b"".join(piece.read_bytes()[65536:] for piece in oracle.pieces("db_*") if b"fill" in piece.read_bytes())
+    oracle.good("CONFIGURE ENCRYPTION FOR DATABASE OFF;", f"BACKUP DATAFILE 5 FORMAT '{oracle.root}/plain';")
+    assert b"transfer 30" in (oracle.root / "plain").read_bytes()
+    assert not any(b"transfer" in piece.read_bytes() for piece in oracle.pieces("db_*"))
+    (oracle.root / "plain").unlink()
+    oracle.good("CROSSCHECK BACKUP;", "DELETE NOPROMPT EXPIRED BACKUP;")
     oracle.good("SHUTDOWN IMMEDIATE;", "STARTUP MOUNT;")
     assert oracle.refused("RESTORE DATABASE;") == ["RMAN-03009", "ORA-19870", "ORA-19913", "ORA-28365"]
     wallet = oracle.root / "u01/app/oracle/admin/TEST/wallet/ewallet.p12"

@@ -26,6 +26,8 @@ NULLARY = {
 }
 DATE_ARITHMETIC = re.compile(r"(?i)\b(sysdate|systimestamp)\s*([-+])\s*((?:\d+(?:\.\d+)?)(?:\s*[*/]\s*\d+(?:\.\d+)?)*)")
 
+ROWNUM = re.compile(r"(?i)\brownum\s*(<=?|=)\s*(\d+)")
+
 
 def is_date(value: Any) -> bool:
     """Whether a value is a DATE."""
@@ -99,6 +101,17 @@ def _utc(value: str) -> str:
     return DATE_MARK + time.strftime(clock.STORED, time.gmtime(clock.from_local(value[1:])))
 
 
+class _RowNumbers:
+    """ROWNUM <= n: true for the first n rows that come this far, before sorting and grouping, as in Oracle."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, int] = {}
+
+    def __call__(self, place: int, limit: int) -> bool:
+        self.seen[place] = self.seen.get(place, 0) + 1
+        return self.seen[place] <= limit
+
+
 class _Listagg:
     """LISTAGG, in the order the rows come."""
 
@@ -124,15 +137,9 @@ def translate(statement: str) -> str:
     match = re.search(r"(?is)\s+(?:offset\s+\d+\s+rows?\s+)?fetch\s+(?:first|next)\s+(\d*)\s*rows?\s+only\s*$", statement)
     if match:
         statement, limit = statement[: match.start()], f" LIMIT {match[1] or 1}"
-    for pattern, edge in (
-        (r"(?i)\bwhere\s+rownum\s*(<=?|=)\s*(\d+)(\s+and\b)?", "where "),
-        (r"(?i)\s+and\s+rownum\s*(<=?|=)\s*(\d+)()", " "),
-    ):
-        match = re.search(pattern, statement)
-        if match:
-            count = int(match[2]) - (match[1] == "<")
-            statement = statement[: match.start()] + (edge if match[3] else " ") + statement[match.end() :]
-            limit = f" LIMIT {count}"
+    statement = ROWNUM.sub(lambda found: f"ora_rownum({found.start()}, {int(found[2]) - (found[1] == '<')})", statement)
+    # LIMIT keeps SQLite from merging a sorted subquery into a query that counts its rows.
+    statement = re.sub(r"(?i)\)(\s*\w*\s*\bwhere\s+ora_rownum)", r" LIMIT -1)\1", statement)
     statement = re.sub(r"(?i)\)\s*within\s+group\s*\(\s*order\s+by\s+[^)]*\)", ")", statement)
     return "".join(_word(token) for token in TOKENS.findall(statement)) + limit
 
@@ -188,6 +195,7 @@ class Query:
             "->>": lambda a, b: (as_text(a, form) + as_text(b, form)) or None,
             "ora_sysdate": lambda: date(clock.now()),
             "ora_date_add": _date_add,
+            "ora_rownum": _RowNumbers(),
             "to_char": lambda *a: to_char(form, *a),
             "to_date": lambda *a: to_date(form, *a),
             "to_timestamp": lambda *a: to_date(form, *a),
