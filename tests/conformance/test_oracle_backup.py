@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -27,7 +26,9 @@ def test_item_1_a_copy_of_open_data_files_is_fuzzy_and_does_not_open(oracle: Ser
     copies = oracle.root / "copies"
     shutil.copytree(oracle.oradata, copies, ignore=shutil.ignore_patterns("*.ctl", "*.log", "temp*"))
     oracle.commit(5)
-    oracle.good(f"BACKUP ARCHIVELOG ALL FORMAT '{oracle.stage}/al_%U';", f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/ct_%U';")
+    oracle.good(
+        f"BACKUP ARCHIVELOG ALL FORMAT '{oracle.stage}/al_%U';", f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/ct_%U';"
+    )
     oracle.lose_everything()
     shutil.copytree(copies, oracle.oradata, dirs_exist_ok=True)
     oracle.good(*oracle.control_back(), "RECOVER DATABASE UNTIL AVAILABLE REDO;")
@@ -115,21 +116,30 @@ def test_item_3_catalog_lists_what_is_no_piece_and_goes_on(oracle: Server, new_o
 def test_item_4_the_server_writes_and_names_a_directory_it_cannot_use(oracle: Server) -> None:
     refused = oracle.refused(f"BACKUP DATABASE FORMAT '{oracle.root}/nowhere/%U';")
     assert refused == ["RMAN-03009", "ORA-19504", "ORA-27040"]
-    again = oracle.refused(f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/one';", f"BACKUP SPFILE FORMAT '{oracle.stage}/one';")
+    again = oracle.refused(
+        f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/one';", f"BACKUP SPFILE FORMAT '{oracle.stage}/one';"
+    )
     assert again == ["RMAN-03009", "ORA-19504", "ORA-27038"]
     oracle.knobs.joinpath("disk_full_after").write_text("150000")
     said = oracle.rman(f"BACKUP DATABASE FORMAT '{oracle.stage}/full_%U';")
     assert (said.status, codes(said.stdout)) == (1, ["RMAN-03009", "ORA-19502", "ORA-27072"])
     assert "Linux-x86_64 Error: 28: No space left on device" in said.stdout
     assert oracle.pieces("full_*") == []
-    assert oracle.value("select status from v$rman_backup_job_details order by session_key desc fetch first 1 rows only") == "FAILED"
+    assert (
+        oracle.value("select status from v$rman_backup_job_details order by session_key desc fetch first 1 rows only")
+        == "FAILED"
+    )
 
 
 def test_item_5_a_command_file_is_parsed_whole_and_stops_at_the_first_error(oracle: Server) -> None:
     """ "Recovery Manager complete." and work that was done prove nothing; the exit status counts."""
     backup = f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/ct_%U';"
     file = f"file: {oracle.root}/commands.rman"
-    for bad, found in (("BACKUPP DATABASE;", 'found "identifier"'), ("BACKUP DATABASE", 'found "end-of-file"'), ("VALIDATE BACKUP;", 'found "backup"')):
+    for bad, found in (
+        ("BACKUPP DATABASE;", 'found "identifier"'),
+        ("BACKUP DATABASE", 'found "end-of-file"'),
+        ("VALIDATE BACKUP;", 'found "backup"'),
+    ):
         done = oracle.rman(backup, bad)
         assert (done.status, oracle.pieces("ct_*")) == (1, []), done.stdout
         stack = codes(done.stdout)
@@ -139,7 +149,10 @@ def test_item_5_a_command_file_is_parsed_whole_and_stops_at_the_first_error(orac
         assert "at line " in done.stdout
         assert file in done.stdout
         assert done.stdout.endswith("Recovery Manager complete.\n")
-    assert oracle.refused(backup, "BACKUP DATAFILE 99;", f"BACKUP SPFILE FORMAT '{oracle.stage}/never_%U';") == ["RMAN-03002", "RMAN-20201"]
+    assert oracle.refused(backup, "BACKUP DATAFILE 99;", f"BACKUP SPFILE FORMAT '{oracle.stage}/never_%U';") == [
+        "RMAN-03002",
+        "RMAN-20201",
+    ]
     assert len(oracle.pieces("ct_*")) == 1
     assert oracle.pieces("never_*") == []
     (oracle.root / "check.rman").write_text("BACKUP DATABASE\n")
@@ -198,8 +211,9 @@ def test_item_8_backed_up_means_recorded_and_a_removed_log_stops_the_backup(orac
     assert "validation failed for archived log" in oracle.good("CROSSCHECK ARCHIVELOG ALL;")
     assert oracle.value("select status from v$archived_log where sequence# = 3") == "X"
     oracle.good("DELETE NOPROMPT EXPIRED ARCHIVELOG ALL;", logs)
-    gap = """select sequence#, case when lag(next_change#) over (partition by resetlogs_change#, thread# order by sequence#) <> first_change#
-             then 'GAP' end as gap from v$archived_log where status <> 'D' and resetlogs_change# = (select resetlogs_change# from v$database)"""
+    gap = """select sequence#, case when lag(next_change#) over (partition by resetlogs_change#, thread# order by sequence#)
+             <> first_change# then 'GAP' end as gap from v$archived_log
+             where status <> 'D' and resetlogs_change# = (select resetlogs_change# from v$database)"""
     assert ["4", "GAP"] in oracle.rows(gap)
 
 
@@ -210,7 +224,10 @@ def test_item_8_a_range_takes_what_is_there_in_the_current_incarnation(oracle: S
     oracle.commit()
     said = oracle.good(f"BACKUP ARCHIVELOG FROM SEQUENCE 1 THREAD 1 FORMAT '{oracle.stage}/again_%U' TAG 'AGAIN';")
     assert "input archived log thread=1 sequence=1 " in said
-    found = oracle.rows("select d.sequence# from v$backup_redolog d join v$backup_piece p on p.set_count = d.set_count where p.tag = 'AGAIN' order by 1")
+    found = oracle.rows(
+        "select d.sequence# from v$backup_redolog d join v$backup_piece p on p.set_count = d.set_count"
+        " where p.tag = 'AGAIN' order by 1"
+    )
     assert found == [["1"], ["2"]]
     said = oracle.good(f"BACKUP ARCHIVELOG SEQUENCE BETWEEN 90 AND 99 THREAD 1 FORMAT '{oracle.stage}/%U';")
     assert "specification does not match any archived log in the repository" in said
@@ -224,7 +241,9 @@ def test_the_recovery_area_has_a_limit_and_a_full_one_stops_the_writers(oracle: 
     refused = oracle.sql("ALTER SYSTEM ARCHIVE LOG CURRENT;")
     assert refused.status == 1
     assert codes(refused.stdout)[:3] == ["ORA-16038", "ORA-19809", "ORA-19804"]
-    assert oracle.rows("select status, error from v$archive_dest where status <> 'INACTIVE'") == [["ERROR", "ORA-19809: limit exceeded for recovery files"]]
+    assert oracle.rows("select status, error from v$archive_dest where status <> 'INACTIVE'") == [
+        ["ERROR", "ORA-19809: limit exceeded for recovery files"]
+    ]
     assert oracle.refused(f"BACKUP ARCHIVELOG ALL FORMAT '{oracle.stage}/%U';")[1:4] == ["ORA-16038", "ORA-19809", "ORA-19804"]
     stuck = oracle.run("oracle-transact", oracle.sid, "400")
     assert stuck.status == 1
@@ -299,6 +318,11 @@ def test_two_databases_on_one_host_do_not_know_each_other(oracle: Server) -> Non
 
 
 def test_stdin_goes_on_after_an_error_and_still_fails(oracle: Server) -> None:
-    done = oracle.run("rman", "target", "/", stdin=lines("BACKUP DATAFILE 99;", f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/ct_%U';", "EXIT;"))
+    done = oracle.run(
+        "rman",
+        "target",
+        "/",
+        stdin=lines("BACKUP DATAFILE 99;", f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/ct_%U';", "EXIT;"),
+    )
     assert (done.status, len(oracle.pieces("ct_*"))) == (1, 1)
-    assert os.path.getsize(oracle.pieces("ct_*")[0]) > 0
+    assert oracle.pieces("ct_*")[0].stat().st_size > 0

@@ -40,12 +40,21 @@ def known_last(fleet: Fleet, host: str, sid: str) -> str:
 
 def test_hosts_are_what_their_names_say(hosts: Fleet) -> None:
     """oracle1: container database, spfile, its own time zone; oracle2: two SIDs with pfiles; the spare: software only."""
-    listed = {host: [line.split(":")[0] for line in hosts.run(host, "cat", "/etc/oratab").splitlines() if line[0] != "#"] for host in HOSTS}
+    listed = {
+        host: [line.split(":")[0] for line in hosts.run(host, "cat", "/etc/oratab").splitlines() if line[0] != "#"]
+        for host in HOSTS
+    }
     assert listed == {"oracle1": ["ORCL"], "oracle2": ["SALES", "STOCK"], "oracle-spare1": []}
     assert hosts.run("oracle1", "date", "+%z").strip() == "+0330"
     assert hosts.run("oracle2", "date", "+%z").strip() == "+0000"
-    question = "SET PAGES 0 FEEDBACK OFF\nSELECT cdb||(SELECT '|'||value FROM v$parameter WHERE name = 'spfile') FROM v$database;\n"
-    said = {sid: ask(hosts, host, sid, "sqlplus", "-S", "/ as sysdba", stdin=question).stdout.strip() for host in HOSTS for sid in listed[host]}
+    question = (
+        "SET PAGES 0 FEEDBACK OFF\nSELECT cdb||(SELECT '|'||value FROM v$parameter WHERE name = 'spfile') FROM v$database;\n"
+    )
+    said = {
+        sid: ask(hosts, host, sid, "sqlplus", "-S", "/ as sysdba", stdin=question).stdout.strip()
+        for host in HOSTS
+        for sid in listed[host]
+    }
     assert said == {"ORCL": f"YES|{HOME}/dbs/spfileORCL.ora", "SALES": "NO|", "STOCK": "NO|"}
     idle = ask(hosts, "oracle-spare1", "ORCL", "rman", "target", "/", stdin="exit;\n")
     assert "connected to target database (not started)" in idle.stdout
@@ -74,7 +83,9 @@ def test_power_fails_and_every_commit_is_there(hosts: Fleet) -> None:
         last = known_last(hosts, "oracle2", sid)
         assert checked(hosts, "oracle2", sid, "--at-id", last)["ok"], sid
         before = checked(hosts, "oracle2", sid)["last_id"]
-        wait_until(lambda sid=sid, before=before: checked(hosts, "oracle2", sid)["last_id"] != before, "the application goes on")
+        wait_until(
+            lambda sid=sid, before=before: checked(hosts, "oracle2", sid)["last_id"] != before, "the application goes on"
+        )
 
 
 def test_an_instance_dies_with_the_unit_it_was_started_in(hosts: Fleet) -> None:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import datetime
-import os
 import re
+from pathlib import Path
 
 import pytest
 from lab_tools.oracle_standin import PLAIN, Server, codes, lines
@@ -37,11 +37,13 @@ def test_item_13_known_warnings_keep_exit_status_0(oracle: Server) -> None:
     oracle.commit()
     for knob in ("standby_unreachable", "standby_needs_logs"):
         (oracle.knobs / knob).touch()
-    said = oracle.good(f"BACKUP ARCHIVELOG ALL FORMAT '{oracle.stage}/%U';", "DELETE NOPROMPT ARCHIVELOG ALL BACKED UP 1 TIMES TO DISK;")
+    said = oracle.good(
+        f"BACKUP ARCHIVELOG ALL FORMAT '{oracle.stage}/%U';", "DELETE NOPROMPT ARCHIVELOG ALL BACKED UP 1 TIMES TO DISK;"
+    )
     assert "RMAN-06820: warning: failed to archive current log at primary database" in said
     assert "RMAN-08137: warning: archived log not deleted, needed for standby" in said
     assert len(oracle.pieces()) == 1
-    assert [os.path.exists(row[0]) for row in oracle.rows("select name from v$archived_log where deleted = 'NO'")] == [True]
+    assert [Path(row[0]).exists() for row in oracle.rows("select name from v$archived_log where deleted = 'NO'")] == [True]
     assert oracle.rows("select status from v$rman_backup_job_details") == [["COMPLETED WITH WARNINGS"]]
 
 
@@ -53,7 +55,7 @@ def test_item_14_until_time_is_the_servers_own_time(oracle: Server) -> None:
     begin = oracle.value(clock)
     wait_until(lambda: oracle.value(clock) > begin, "the clock goes on")
     moment = oracle.value(clock)
-    utc = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+    utc = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     ahead = datetime.datetime.strptime(moment, "%Y-%m-%d %H:%M:%S") - utc
     assert abs(ahead - datetime.timedelta(hours=3, minutes=30)) < datetime.timedelta(minutes=1)
     wait_until(lambda: oracle.value(clock) > moment, "the clock goes on")
@@ -113,7 +115,9 @@ def test_sqlplus_exit_statuses(oracle: Server) -> None:
 
 def test_sqlplus_shows_wide_numbers_in_scientific_notation_unless_told(oracle: Server) -> None:
     wide = "select 123456789012345 as n from dual;"
-    assert oracle.run("sqlplus", "-S", "/ as sysdba", stdin=f"SET PAGES 0 FEEDBACK OFF\n{wide}\n").stdout.split() == ["1.235E+14"]
+    assert oracle.run("sqlplus", "-S", "/ as sysdba", stdin=f"SET PAGES 0 FEEDBACK OFF\n{wide}\n").stdout.split() == [
+        "1.235E+14"
+    ]
     assert oracle.run("sqlplus", "-S", "/ as sysdba", stdin=f"{PLAIN}\n{wide}\n").stdout.split() == ["123456789012345"]
 
 
@@ -121,7 +125,10 @@ def test_sqlplus_shows_wide_numbers_in_scientific_notation_unless_told(oracle: S
     ("select", "expected"),
     [
         ("select 'a'||null||1 as x from dual", "a1"),
-        ("select to_char(to_date('2026-03-01 04:05:06','YYYY-MM-DD HH24:MI:SS'),'DD.MM.YY HH24\"h\"') from dual", "01.03.26 04h"),
+        (
+            "select to_char(to_date('2026-03-01 04:05:06','YYYY-MM-DD HH24:MI:SS'),'DD.MM.YY HH24\"h\"') from dual",
+            "01.03.26 04h",
+        ),
         ("select to_char(trunc(to_date('2026-03-01 04:05:06','YYYY-MM-DD HH24:MI:SS')),'HH24:MI') from dual", "00:00"),
         ("select to_char(1234, 'FM0000000') from dual", "0001234"),
         ("select nvl(null, 'x') || nvl2(1, 'y', 'z') || decode(2, 1, 'a', 2, 'b', 'c') from dual", "xyb"),

@@ -43,7 +43,9 @@ def test_item_9_restore_needs_mount_and_uses_only_what_fits(oracle: Server) -> N
     oracle.good("CHANGE BACKUP TAG 'L0' UNAVAILABLE;")
     assert oracle.refused("RESTORE DATABASE;")[:3] == ["RMAN-03002", "RMAN-06026", "RMAN-06023"]
     oracle.good("CHANGE BACKUP TAG 'L0' AVAILABLE;")
-    oracle.good(f"RUN {{ SET UNTIL SCN {first.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN RESETLOGS;")
+    oracle.good(
+        f"RUN {{ SET UNTIL SCN {first.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN RESETLOGS;"
+    )
     oracle.prove(first)
 
 
@@ -63,9 +65,12 @@ def test_item_9_new_names_need_a_switch_and_must_not_collide(new_oracle: NewOrac
     new = f"SET NEWNAME FOR DATABASE TO '{other}/%f_%b';"
     assert oracle.refused(f"RUN {{ {new} RESTORE DATABASE; RECOVER DATABASE; }}") == ["RMAN-03002", "RMAN-06094"]
     said = oracle.good(
-        f"RUN {{ SET UNTIL SCN {last.scn + 1}; {new} RESTORE DATABASE; SWITCH DATAFILE ALL; SWITCH TEMPFILE ALL; RECOVER DATABASE; }}"
+        f"RUN {{ SET UNTIL SCN {last.scn + 1}; {new} RESTORE DATABASE;"
+        " SWITCH DATAFILE ALL; SWITCH TEMPFILE ALL; RECOVER DATABASE; }"
     )
-    assert f"datafile 11 switched to datafile copy\ninput datafile copy RECID=11 STAMP=0 file name={other}/11_shop01.dbf" in said
+    assert (
+        f"datafile 11 switched to datafile copy\ninput datafile copy RECID=11 STAMP=0 file name={other}/11_shop01.dbf" in said
+    )
     moved = [(row[0], f"{other}/{Path(row[0]).name}") for row in oracle.rows("select member from v$logfile")]
     oracle.altered(*(f"ALTER DATABASE RENAME FILE '{old}' TO '{new}';" for old, new in moved), "ALTER DATABASE OPEN RESETLOGS;")
     assert {row[0] for row in oracle.rows("select open_mode from v$pdbs where name <> 'PDB$SEED'")} == {"MOUNTED"}
@@ -118,7 +123,9 @@ def test_item_11_recovery_stops_before_the_target_and_at_a_gap(oracle: Server) -
     for stop, expected in ((f"SCN {first.scn + 1}", first), (f"SEQUENCE {sequence} THREAD 1", last)):
         oracle.good(*back, f"RUN {{ SET UNTIL {stop}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN READ ONLY;")
         oracle.prove(expected)
-    oracle.good(*back, f"RUN {{ SET UNTIL SCN {last.scn}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN READ ONLY;")
+    oracle.good(
+        *back, f"RUN {{ SET UNTIL SCN {last.scn}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN READ ONLY;"
+    )
     assert oracle.check()["last_id"] == last.id - 1
     stack = oracle.rman(*back, f"RUN {{ SET UNTIL SCN {after.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}")
     assert (stack.status, codes(stack.stdout)) == (1, ["RMAN-03002", "RMAN-06054"])
@@ -161,9 +168,14 @@ def test_item_12_resetlogs_begins_an_incarnation_and_ends_the_way_back(oracle: S
     reset = oracle.value("select to_char(sysdate, 'YYYY-MM-DD HH24:MI:SS') from dual")
     wait_until(lambda: oracle.value("select to_char(sysdate, 'YYYY-MM-DD HH24:MI:SS') from dual") > reset, "the clock goes on")
     oracle.good(
-        "STARTUP FORCE MOUNT;", f"RUN {{ SET UNTIL SCN {first.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN RESETLOGS;"
+        "STARTUP FORCE MOUNT;",
+        f"RUN {{ SET UNTIL SCN {first.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}",
+        "ALTER DATABASE OPEN RESETLOGS;",
     )
-    assert oracle.rows("select incarnation#, status from v$database_incarnation order by 1") == [["1", "PARENT"], ["2", "CURRENT"]]
+    assert oracle.rows("select incarnation#, status from v$database_incarnation order by 1") == [
+        ["1", "PARENT"],
+        ["2", "CURRENT"],
+    ]
     assert oracle.value("select sequence# from v$log where status = 'CURRENT'") == "1"
     assert int(oracle.value("select resetlogs_change# from v$database")) == first.scn + 1
     oracle.commit(3)
@@ -172,7 +184,9 @@ def test_item_12_resetlogs_begins_an_incarnation_and_ends_the_way_back(oracle: S
     assert oracle.refused(f"RUN {{ SET UNTIL SCN {first.scn}; RESTORE DATABASE; }}") == ["RMAN-03002", "RMAN-20208"]
     assert "2       TEST" in oracle.good("LIST INCARNATION;")
     oracle.good("RESET DATABASE TO INCARNATION 1;")
-    oracle.good(f"RUN {{ SET UNTIL SCN {last.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN RESETLOGS;")
+    oracle.good(
+        f"RUN {{ SET UNTIL SCN {last.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN RESETLOGS;"
+    )
     oracle.prove(last)
     statuses = dict(oracle.rows("select incarnation#, status from v$database_incarnation"))
     assert statuses == {"1": "PARENT", "2": "ORPHAN", "3": "CURRENT"}
@@ -182,11 +196,14 @@ def test_item_12_a_backup_from_before_resetlogs_recovers_through_it(oracle: Serv
     """Logs of the parent incarnation up to where it was left, then those of the new one."""
     first, _ = two_moments(oracle)
     oracle.good(
-        "STARTUP FORCE MOUNT;", f"RUN {{ SET UNTIL SCN {first.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}", "ALTER DATABASE OPEN RESETLOGS;"
+        "STARTUP FORCE MOUNT;",
+        f"RUN {{ SET UNTIL SCN {first.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}",
+        "ALTER DATABASE OPEN RESETLOGS;",
     )
     last = oracle.commit(10)
     oracle.good(
-        f"BACKUP ARCHIVELOG FROM SEQUENCE 1 FORMAT '{oracle.stage}/al2_%U';", f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/cz2_%U';"
+        f"BACKUP ARCHIVELOG FROM SEQUENCE 1 FORMAT '{oracle.stage}/al2_%U';",
+        f"BACKUP CURRENT CONTROLFILE FORMAT '{oracle.stage}/cz2_%U';",
     )
     oracle.lose_everything()
     oracle.good(*oracle.control_back("cz2_*"), f"RUN {{ SET UNTIL SCN {last.scn + 1}; RESTORE DATABASE; RECOVER DATABASE; }}")
@@ -206,21 +223,26 @@ def test_everything_lost_comes_back_on_another_host_between_two_commits(new_orac
     shutil.rmtree(oracle.stage)
     spare.oradata.mkdir()
     (spfile,) = spare.pieces("sp_*")
-    said = spare.good(f"SET DBID {dbid};", "STARTUP NOMOUNT;", f"RESTORE SPFILE TO PFILE '{spare.root}/init.ora' FROM '{spfile}';")
+    said = spare.good(
+        f"SET DBID {dbid};", "STARTUP NOMOUNT;", f"RESTORE SPFILE TO PFILE '{spare.root}/init.ora' FROM '{spfile}';"
+    )
     assert "without parameter file" in said
     text = (spare.root / "init.ora").read_text().replace(str(oracle.root), str(spare.root))
     Path(spare.home / f"dbs/init{spare.sid}.ora").write_text(text)
     spare.good(f"SET DBID {dbid};", *spare.control_back())
     move = f"SET NEWNAME FOR DATABASE TO '{spare.oradata}/%f_%b';"
     spare.good(
-        f"RUN {{ SET UNTIL SCN {first.scn + 1}; {move} RESTORE DATABASE; SWITCH DATAFILE ALL; SWITCH TEMPFILE ALL; RECOVER DATABASE; }}"
+        f"RUN {{ SET UNTIL SCN {first.scn + 1}; {move} RESTORE DATABASE;"
+        " SWITCH DATAFILE ALL; SWITCH TEMPFILE ALL; RECOVER DATABASE; }"
     )
     for (member,) in spare.rows("select member from v$logfile"):
         spare.altered(f"ALTER DATABASE RENAME FILE '{member}' TO '{spare.oradata}/{Path(member).name}';")
     spare.good("ALTER DATABASE OPEN RESETLOGS;", "ALTER PLUGGABLE DATABASE ALL OPEN;", "VALIDATE DATABASE;")
     spare.prove(first)
     assert spare.rows("select * from v$database_block_corruption") == []
-    assert str(oracle.root) not in "".join(row[0] for row in spare.rows("select name from v$datafile union select member from v$logfile"))
+    assert str(oracle.root) not in "".join(
+        row[0] for row in spare.rows("select name from v$datafile union select member from v$logfile")
+    )
 
 
 def test_duplicate_makes_a_database_with_a_name_and_dbid_of_its_own(oracle: Server, new_oracle: NewOracle) -> None:
@@ -238,7 +260,9 @@ def test_duplicate_makes_a_database_with_a_name_and_dbid_of_its_own(oracle: Serv
     text = "".join(f"*.{name}='{value}'\n" if "," not in value else f"*.{name}={value}\n" for name, value in parameters.items())
     (copy.home / "dbs/initCOPY.ora").write_text(text)
     copy.altered("STARTUP NOMOUNT")
-    (copy.root / "duplicate.rman").write_text(f"DUPLICATE DATABASE TO COPY BACKUP LOCATION '{oracle.stage}/' NOFILENAMECHECK;\n")
+    (copy.root / "duplicate.rman").write_text(
+        f"DUPLICATE DATABASE TO COPY BACKUP LOCATION '{oracle.stage}/' NOFILENAMECHECK;\n"
+    )
     done = copy.run("rman", "auxiliary", "/", f"cmdfile={copy.root}/duplicate.rman")
     assert done.status == 0, done.stdout
     assert copy.check()["last_id"] == 5

@@ -96,7 +96,9 @@ class Server:
         """Make the database and open it."""
         self.install()
         sizes = ("--file-blocks", "24", "--log-bytes", "65536")
-        made = self.run("oracle-create", self.sid, "--oradata", str(self.root / "oradata"), "--area", str(self.area), *sizes, *options)
+        made = self.run(
+            "oracle-create", self.sid, "--oradata", str(self.root / "oradata"), "--area", str(self.area), *sizes, *options
+        )
         assert made.status == 0, made.stderr
         assert self.run("dbstart", self.sid).status == 0
 
@@ -162,7 +164,9 @@ class Server:
 
     def full(self) -> None:
         """Level 0, logs, spfile when there is one, control file last."""
-        spfile = [f"BACKUP SPFILE FORMAT '{self.stage}/sp_%U';"] if (self.home / "dbs" / f"spfile{self.sid}.ora").exists() else []
+        spfile = (
+            [f"BACKUP SPFILE FORMAT '{self.stage}/sp_%U';"] if (self.home / "dbs" / f"spfile{self.sid}.ora").exists() else []
+        )
         self.good(
             "CONFIGURE CONTROLFILE AUTOBACKUP OFF;",
             f"BACKUP INCREMENTAL LEVEL 0 FILESPERSET 1 DATABASE FORMAT '{self.stage}/db_%U' TAG 'L0';",

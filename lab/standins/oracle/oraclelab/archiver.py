@@ -55,10 +55,10 @@ def area_files(db: Instance, content: Control) -> list[tuple[str, int, bool]]:
 
 
 def make_directory(db: Instance, path: str) -> None:
-    """Make the directory of a file in the recovery area, as Oracle does there and nowhere else; OSError when the area is not there."""
+    """Make the directory of a file in the recovery area, as Oracle does there and nowhere else; OSError without an area."""
     root = db.parameter("db_recovery_file_dest")
     if root and path.startswith(root + "/"):
-        os.stat(root)
+        Path(root).stat()
         Path(path).parent.mkdir(parents=True, exist_ok=True)
 
 

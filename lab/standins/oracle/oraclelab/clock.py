@@ -106,6 +106,7 @@ def parsed(text: str, picture: str) -> str:
         raise ValueError(text)
     today = time.localtime()
     date = (found.get("YYYY", today.tm_year), found.get("MM", today.tm_mon), found.get("DD", 1))
-    stored = "%04d-%02d-%02d %02d:%02d:%02d" % (*date, found.get("HH24", 0), found.get("MI", 0), found.get("SS", 0))
+    date_text = "-".join(f"{number:0{width}d}" for number, width in zip(date, (4, 2, 2)))
+    stored = f"{date_text} {found.get('HH24', 0):02d}:{found.get('MI', 0):02d}:{found.get('SS', 0):02d}"
     time.strptime(stored, STORED)
     return stored

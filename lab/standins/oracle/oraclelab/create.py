@@ -107,7 +107,8 @@ def _make_file(content: control.Control, entry: dict[str, Any], size: int) -> No
     with DataFile(entry["name"]) as file:
         # What a dictionary holds does not matter, that there is something in every file does.
         for block in range(1, size // 4):
-            noise = "%064x" % random.Random(f"{content['dbid']}/{entry['file']}/{block}").getrandbits(256)
+            seed = f"{content['dbid']}/{entry['file']}/{block}"
+            noise = f"{random.Random(seed).getrandbits(256):064x}"
             file.write(block + size // 2, FIRST_SCN - 500, {"fill": noise * 20}) if not entry["holds"] else None
         if entry["holds"] == "accounts":
             for block, rows in ledger.opening_rows().items():
@@ -192,7 +193,7 @@ def _make_keystore(db: Instance, wish: Wish) -> None:
         return
     wallet = db.base / "admin" / wish.sid / "wallet"
     wallet.mkdir(parents=True, mode=0o700)
-    text = json.dumps({"password": wish.keystore, "key": "%064x" % random.SystemRandom().getrandbits(256)})
+    text = json.dumps({"password": wish.keystore, "key": f"{random.SystemRandom().getrandbits(256):064x}"})
     for name in ("ewallet.p12", "cwallet.sso") if wish.autologin else ("ewallet.p12",):
         (wallet / name).write_text(text)
         (wallet / name).chmod(0o600)

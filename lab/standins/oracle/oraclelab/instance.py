@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One instance: where it lives, its memory (a file that counts only while ora_pmon_SID lives), its lock and its control file."""
+"""One instance: its places, its memory (a file that counts only while ora_pmon_SID lives), lock and control file."""
 
 from __future__ import annotations
 

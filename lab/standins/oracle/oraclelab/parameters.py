@@ -24,8 +24,8 @@ SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 def parse(text: str) -> dict[str, str]:
     """Read a pfile: *.name='value' lines; a list keeps its commas without quotes. ORA-01078 for a line that cannot be read."""
     found = {}
-    for line in text.splitlines():
-        line = line.split("#")[0].strip() if not re.search(r"'[^']*#", line) else line.strip()
+    for written in text.splitlines():
+        line = written.strip() if re.search(r"'[^']*#", written) else written.split("#")[0].strip()
         if not line:
             continue
         match = re.fullmatch(r"(?:[\w*]+\.)?([\w$]+)\s*=\s*(.*)", line)
@@ -74,7 +74,7 @@ def read_spfile(path: str) -> dict[str, str]:
     try:
         return from_spfile(Path(path).read_bytes())
     except OSError as error:
-        raise OracleError("ORA-01565: error in identifying file '%s'" % path, *not_found(path)) from error
+        raise OracleError(f"ORA-01565: error in identifying file '{path}'", *not_found(path)) from error
 
 
 def size(text: str) -> int:

@@ -31,7 +31,7 @@ def packed_header(header: dict[str, Any]) -> bytes:
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
-    """Fields of a log's header: dbid, thread, sequence, resetlogs_scn, resetlogs_time, first_scn, first_time, next_scn, next_time."""
+    """Fields of a log's header: dbid, thread, sequence, resetlogs_*, first_* and next_*, each with scn and time."""
     with Path(path).open("rb") as handle:
         data = handle.read(HEADER_SIZE)
     if len(data) < HEADER_SIZE or not data.startswith(MAGIC):

@@ -42,10 +42,11 @@ class Output:
     """Where lines go: the log file when there is one, else stdout, in the client's language."""
 
     def __init__(self, log: str, *, append: bool) -> None:
-        self.handle = Path(log).open("a" if append else "w", encoding="utf-8") if log else sys.stdout
+        self.handle = Path(log).open("a" if append else "w", encoding="utf-8") if log else sys.stdout  # noqa: SIM115
         self.language = os.environ.get("NLS_LANG", "")
 
     def __call__(self, line: str = "") -> None:
+        """Write a line."""
         self.handle.write(translated(line, self.language) + "\n")
         self.handle.flush()
 

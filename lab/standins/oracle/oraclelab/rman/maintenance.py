@@ -49,7 +49,7 @@ def _genuine(path: str) -> bool:
 
 def crosscheck(session: Session, options: Options) -> None:
     """Look whether files are still there and correct the records."""
-    name = session.channel()[0]
+    session.channel()
     with session.repository() as content:
         if options["object"] == "archivelog":
             logs = repository.in_range(content, options["range"], session)
@@ -296,8 +296,8 @@ def list_objects(session: Session, options: Options) -> None:
         session.say("DB Key  Inc Key DB Name  DB ID            STATUS  Reset SCN  Reset Time")
         session.say("------- ------- -------- ---------------- ------- ---------- ----------")
         for one in content["incarnations"]:
-            line = f"1       {one['number']:<7} {content['db_name']:<8} {content['dbid']:<16} {one['status']:<7} {one['scn']:<10} {session.shown(one['time'])}"
-            session.say(line)
+            database = f"1       {one['number']:<7} {content['db_name']:<8} {content['dbid']:<16}"
+            session.say(f"{database} {one['status']:<7} {one['scn']:<10} {session.shown(one['time'])}")
     elif options["object"] == "archivelog":
         session.say("Key     Thrd Seq     S Low Time")
         for log in repository.in_range(content, options["range"], session):
@@ -310,15 +310,17 @@ def list_objects(session: Session, options: Options) -> None:
     session.say()
 
 
+def _type(one: dict[str, Any]) -> str:
+    return "Full" if one["level"] is None else f"Incr {one['level']}"
+
+
 def _list_backup(session: Session, content: Any, options: Options) -> None:
     parts = {"database": "datafiles", "archivelog": "logs", "controlfile": "control", "spfile": "spfile"}
     chosen = [one for one in _tagged(content, options["tag"]) if "of" not in options or one[parts[options["of"]]]]
     if not chosen:
         session.say("specification does not match any backup in the repository")
     for one in chosen:
-        session.say(
-            f"BS Key  {one['recid']}  Type {'Incr ' + str(one['level']) if one['level'] is not None else 'Full'}  Completion Time {session.shown(one['completed'])}"
-        )
+        session.say(f"BS Key  {one['recid']}  Type {_type(one)}  Completion Time {session.shown(one['completed'])}")
         for piece in one["pieces"]:
             status = {"A": "AVAILABLE", "X": "EXPIRED", "U": "UNAVAILABLE"}[piece["status"]]
             session.say(f"        BP Key: {piece['recid']}   Status: {status}  Tag: {one['tag']}")
@@ -327,14 +329,15 @@ def _list_backup(session: Session, content: Any, options: Options) -> None:
             continue
         for entry in one["datafiles"]:
             session.say(
-                f"  File {entry['file']} LV {one['level']} Ckp SCN {entry['ckp_scn']} Ckp Time {session.shown(entry['ckp_time'])} Abs Fuz SCN {entry['fuzzy_scn'] or ''}"
+                f"  File {entry['file']} LV {one['level']} Ckp SCN {entry['ckp_scn']}"
+                f" Ckp Time {session.shown(entry['ckp_time'])} Abs Fuz SCN {entry['fuzzy_scn'] or ''}"
             )
         if one["logs"]:
             session.say("  Thrd Seq     Low SCN    Low Time             Next SCN   Next Time")
         for log in one["logs"]:
-            times = (session.shown(log["first_time"]), session.shown(log["next_time"]))
+            first = f"{log['first_scn']:<10} {session.shown(log['first_time']):<20}"
             session.say(
-                f"  {log['thread']:<4} {log['sequence']:<7} {log['first_scn']:<10} {times[0]:<20} {log['next_scn']:<10} {times[1]}"
+                f"  {log['thread']:<4} {log['sequence']:<7} {first} {log['next_scn']:<10} {session.shown(log['next_time'])}"
             )
 
 
@@ -377,8 +380,10 @@ def report(session: Session, options: Options) -> None:
 
 def validate(session: Session, options: Options) -> None:
     """VALIDATE DATABASE, DATAFILE, BACKUPSET and ARCHIVELOG."""
-    from oraclelab.rman.backup import chosen_files, read_log, validate_files
-    from oraclelab.rman.restore import _validate
+    from oraclelab.rman.backup import validate_files
+    from oraclelab.rman.backup_logs import read_log
+    from oraclelab.rman.proving import validate_sets
+    from oraclelab.rman.writing import chosen_files
 
     session.db.require("MOUNT", "OPEN")
     session.channel()
@@ -387,7 +392,7 @@ def validate(session: Session, options: Options) -> None:
         if options["object"] == "backupset":
             wanted = _pieces(content, options)
             sets = [one for one in content["sets"] if any(piece in one["pieces"] for piece in wanted)]
-            _validate(session, content, sets, full=True)
+            validate_sets(session, content, sets, full=True)
         elif options["object"] == "archivelog":
             for log in repository.in_range(content, options["range"], session):
                 read_log(log)

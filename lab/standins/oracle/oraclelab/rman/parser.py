@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
-from oraclelab.parameters import SIZES
-from oraclelab.rman.tokens import SyntaxFault, Token, fault, split
+from oraclelab.rman.reader import Reader
+from oraclelab.rman.tokens import SyntaxFault, fault
 
 __all__ = ["Command", "Parser", "SyntaxFault", "parse"]
 SQL_WORDS = ("alter", "create", "select", "administer")
@@ -24,84 +23,8 @@ class Command:
     text: str = ""
 
 
-class Parser:
+class Parser(Reader):
     """A recursive descent parser over the tokens of one file."""
-
-    def __init__(self, source: str, file: str) -> None:
-        self.source = source
-        self.file = file
-        self.tokens = split(source)
-        self.at = 0
-        self.in_run = False
-
-    # Words
-
-    @property
-    def token(self) -> Token:
-        """The next token."""
-        return self.tokens[self.at]
-
-    def take(self) -> Token:
-        """Consume the next token."""
-        token = self.token
-        self.at += 1
-        return token
-
-    def accept(self, *words: str) -> bool:
-        """Consume these words when they all come next."""
-        following = self.tokens[self.at : self.at + len(words)]
-        matches = all(token.kind in ("word", "symbol") and token.text == word for token, word in zip(following, words))
-        if matches and len(following) == len(words):
-            self.at += len(words)
-            return True
-        return False
-
-    def expect(self, *words: str) -> None:
-        """Consume these words or fail at the first that is missing."""
-        for word in words:
-            if not self.accept(word):
-                raise fault(self.token, [word], self.file)
-
-    def one_of(self, *words: str) -> str:
-        """Consume one of these words."""
-        for word in words:
-            if self.accept(word):
-                return word
-        raise fault(self.token, list(words), self.file)
-
-    def _kind(self, *kinds: str) -> str:
-        if self.token.kind not in kinds:
-            raise fault(
-                self.token, [{"string": "single-quoted-string", "number": "integer"}.get(kinds[0], "identifier")], self.file
-            )
-        return self.take().text
-
-    def string(self) -> str:
-        """A quoted text."""
-        return self._kind("string")
-
-    def integer(self) -> int:
-        """A whole number."""
-        text = self._kind("number")
-        if not text.isdigit():
-            raise fault(self.tokens[self.at - 1], ["integer"], self.file)
-        return int(text)
-
-    def bytes_(self) -> int:
-        """A number with K, M or G."""
-        text = self._kind("number").upper()
-        return int(text.rstrip("KMG")) * SIZES[text[-1] if text[-1] in "KMG" else ""]
-
-    def name(self) -> str:
-        """An identifier or a quoted text."""
-        return self._kind("word", "string")
-
-    def several(self, read: Callable[[], Any]) -> list[Any]:
-        """One or more values between commas."""
-        found = [read()]
-        while self.accept(","):
-            found.append(read())
-        return found
 
     # Commands
 
@@ -115,7 +38,7 @@ class Parser:
     def command(self) -> Command:
         """One command with its end: ; or the closing brace of RUN."""
         begin = self.token
-        handler = getattr(self, f"do_{begin.text}", None) if begin.kind == "word" else None
+        handler = getattr(self, f"_do_{begin.text}", None) if begin.kind == "word" else None
         if begin.text in SQL_WORDS and begin.kind == "word":
             return self._sql_text()
         if begin.text == "@":
@@ -129,7 +52,7 @@ class Parser:
         return Command(verb, arguments, self.source[begin.start : self.tokens[self.at - 1].end])
 
     def _verbs(self) -> list[str]:
-        return sorted([name[3:] for name in dir(self) if name.startswith("do_")] + list(SQL_WORDS))
+        return sorted([name[4:] for name in dir(self) if name.startswith("_do_")] + list(SQL_WORDS))
 
     def _sql_text(self) -> Command:
         begin = self.take()
@@ -140,7 +63,7 @@ class Parser:
         text = self.source[begin.start : self.take().start]
         return Command("sql statement", {"statement": text.strip()}, text)
 
-    def do_run(self) -> tuple[str, dict[str, Any]]:
+    def _do_run(self) -> tuple[str, dict[str, Any]]:
         if self.in_run:
             raise fault(self.tokens[self.at - 1], [verb for verb in self._verbs() if verb != "run"], self.file)
         self.expect("{")
@@ -152,18 +75,18 @@ class Parser:
         self.accept(";")
         return "run", {"commands": inside}
 
-    def do_exit(self) -> tuple[str, dict[str, Any]]:
+    def _do_exit(self) -> tuple[str, dict[str, Any]]:
         return "exit", {}
 
-    do_quit = do_exit
+    _do_quit = _do_exit
 
-    def do_connect(self) -> tuple[str, dict[str, Any]]:
+    def _do_connect(self) -> tuple[str, dict[str, Any]]:
         self.one_of("target", "auxiliary")
         if self.accept("/"):
             return "connect", {"as": "/"}
         return "connect", {"as": self.name()}
 
-    def do_set(self) -> tuple[str, dict[str, Any]]:
+    def _do_set(self) -> tuple[str, dict[str, Any]]:
         words = ["dbid", "echo", "decryption", "controlfile", "run"]
         if self.in_run:
             words += ["until", "newname"]
@@ -184,28 +107,7 @@ class Parser:
         self.expect("autobackup", "format", "for", "device", "type", "disk", "to")
         return "set", {"what": "autobackup format", "value": self.string()}
 
-    def _newname(self) -> dict[str, Any]:
-        self.expect("for")
-        kind = self.one_of("database", "datafile", "tempfile", "tablespace")
-        which: Any = None
-        if kind in ("datafile", "tempfile"):
-            which = self.integer()
-        elif kind == "tablespace":
-            which = self.name().upper()
-        self.expect("to")
-        return {"for": kind, "which": which, "value": self.string()}
-
-    def until(self) -> dict[str, Any]:
-        """What follows UNTIL: {scn} or {time} or {sequence, thread}."""
-        word = self.one_of("scn", "time", "sequence")
-        if word == "time":
-            return {"time": self.string()}
-        value = self.integer()
-        if word == "sequence" and self.accept("thread"):
-            self.integer()
-        return {word: value}
-
-    def do_allocate(self) -> tuple[str, dict[str, Any]]:
+    def _do_allocate(self) -> tuple[str, dict[str, Any]]:
         if not self.in_run:
             raise fault(self.tokens[self.at - 1], ["run"], self.file)
         self.expect("channel")
@@ -219,11 +121,11 @@ class Parser:
             found[word] = self.string() if word == "format" else self.bytes_()
         return "allocate", found
 
-    def do_release(self) -> tuple[str, dict[str, Any]]:
+    def _do_release(self) -> tuple[str, dict[str, Any]]:
         self.expect("channel")
         return "release", {"id": self.name()}
 
-    def do_backup(self) -> tuple[str, dict[str, Any]]:
+    def _do_backup(self) -> tuple[str, dict[str, Any]]:
         found: dict[str, Any] = {"object": "", "as": "backupset", "level": None}
         while self.token.text != ";":
             if self._backup_option(found):
@@ -278,48 +180,7 @@ class Parser:
                 return True
         return False
 
-    def _objects(self, *allowed: str) -> dict[str, Any]:
-        """What a command works on, with its numbers or range."""
-        word = self.one_of(*allowed)
-        if word == "datafile":
-            return {"object": word, "files": self.several(self.integer)}
-        if word == "tablespace":
-            return {"object": word, "names": [name.upper() for name in self.several(self.name)]}
-        if word == "archivelog":
-            return {"object": word, "range": self.range()}
-        if word == "current":
-            self.expect("controlfile")
-            return {"object": "controlfile"}
-        if word == "backupset":
-            return {"object": word, "sets": self.several(self.integer)}
-        if word in ("backuppiece", "datafilecopy"):
-            return {"object": word, "names": self.several(self.string)}
-        return {"object": word}
-
-    def range(self) -> dict[str, Any]:
-        """A range of archived logs."""
-        if self.accept("all"):
-            return {}
-        found: dict[str, Any] = {}
-        if self.accept("sequence"):
-            if self.accept("between"):
-                found["from_sequence"] = self.integer()
-                self.expect("and")
-                found["until_sequence"] = self.integer()
-            else:
-                found["from_sequence"] = found["until_sequence"] = self.integer()
-        elif self.token.text in ("from", "until"):
-            while self.token.text in ("from", "until") and self.tokens[self.at + 1].text in ("sequence", "scn", "time"):
-                edge = self.take().text
-                kind = self.take().text
-                found[f"{edge}_{kind}"] = self.string() if kind == "time" else self.integer()
-        else:
-            raise fault(self.token, ["all", "from", "sequence", "until"], self.file)
-        if self.accept("thread"):
-            found["thread"] = self.integer()
-        return found
-
-    def do_restore(self) -> tuple[str, dict[str, Any]]:
+    def _do_restore(self) -> tuple[str, dict[str, Any]]:
         found: dict[str, Any] = {"object": ""}
         while self.token.text != ";":
             if self._restore_option(found):
@@ -332,6 +193,7 @@ class Parser:
         return "restore", found
 
     def _restore_option(self, found: dict[str, Any]) -> bool:
+        """One option of RESTORE; False when something else comes next."""
         if self.accept("validate"):
             found["validate"] = "header" if self.accept("header") else "full"
         elif self.accept("preview"):
@@ -344,23 +206,28 @@ class Parser:
         elif self.accept("to"):
             found["to_pfile"] = self.accept("pfile")
             found["to"] = self.string()
-        elif self.accept("maxdays"):
-            found["maxdays"] = self.integer()
-        elif self.accept("maxseq"):
-            found["maxseq"] = self.integer()
-        elif self.token.text == "from" and found["object"]:
-            self.take()
-            if self.accept("autobackup"):
-                found["autobackup"] = True
-            elif self.accept("tag"):
-                found["tag"] = self.name()
-            else:
-                found["piece"] = self.string()
         else:
-            return False
+            return self._restore_source(found)
         return True
 
-    def do_recover(self) -> tuple[str, dict[str, Any]]:
+    def _restore_source(self, found: dict[str, Any]) -> bool:
+        """FROM and the range of a search for autobackups."""
+        for word in ("maxdays", "maxseq"):
+            if self.accept(word):
+                found[word] = self.integer()
+                return True
+        if self.token.text != "from" or not found["object"]:
+            return False
+        self.take()
+        if self.accept("autobackup"):
+            found["autobackup"] = True
+        elif self.accept("tag"):
+            found["tag"] = self.name()
+        else:
+            found["piece"] = self.string()
+        return True
+
+    def _do_recover(self) -> tuple[str, dict[str, Any]]:
         self.expect("database")
         found: dict[str, Any] = {}
         if self.accept("until"):
@@ -371,22 +238,22 @@ class Parser:
                 found["until"] = self.until()
         return "recover", found
 
-    def do_switch(self) -> tuple[str, dict[str, Any]]:
+    def _do_switch(self) -> tuple[str, dict[str, Any]]:
         kind = self.one_of("datafile", "tempfile")
         return "switch", {"kind": kind, "files": [] if self.accept("all") else self.several(self.integer)}
 
-    def do_validate(self) -> tuple[str, dict[str, Any]]:
+    def _do_validate(self) -> tuple[str, dict[str, Any]]:
         logical = self.accept("check", "logical")
         return "validate", {"logical": logical, **self._objects("database", "datafile", "backupset", "archivelog")}
 
-    def do_crosscheck(self) -> tuple[str, dict[str, Any]]:
+    def _do_crosscheck(self) -> tuple[str, dict[str, Any]]:
         if self.accept("backup"):
             return "crosscheck", {"object": "backup", "tag": self.name() if self.accept("tag") else ""}
         if self.accept("copy"):
             return "crosscheck", {"object": "copy"}
         return "crosscheck", self._objects("archivelog", "backuppiece")
 
-    def do_list(self) -> tuple[str, dict[str, Any]]:
+    def _do_list(self) -> tuple[str, dict[str, Any]]:
         word = self.one_of("backup", "incarnation", "archivelog")
         if word == "archivelog":
             return "list", {"object": word, "range": self.range()}
@@ -401,10 +268,10 @@ class Parser:
                 found["summary"] = True
         return "list", found
 
-    def do_report(self) -> tuple[str, dict[str, Any]]:
+    def _do_report(self) -> tuple[str, dict[str, Any]]:
         return "report", {"what": self.one_of("schema", "unrecoverable")}
 
-    def do_show(self) -> tuple[str, dict[str, Any]]:
+    def _do_show(self) -> tuple[str, dict[str, Any]]:
         words = []
         while self.token.text != ";":
             words.append(self._kind("word"))
@@ -412,7 +279,7 @@ class Parser:
             raise fault(self.token, ["all", "archivelog", "backup", "controlfile", "encryption", "retention"], self.file)
         return "show", {"name": "" if words == ["all"] else " ".join(words).upper()}
 
-    def do_configure(self) -> tuple[str, dict[str, Any]]:
+    def _do_configure(self) -> tuple[str, dict[str, Any]]:
         if self.accept("controlfile"):
             self.expect("autobackup")
             if self.accept("format"):
@@ -446,7 +313,7 @@ class Parser:
         value = self.one_of(*words)
         return "configure", {"name": name, "value": None if value == "clear" else value.upper()}
 
-    def do_catalog(self) -> tuple[str, dict[str, Any]]:
+    def _do_catalog(self) -> tuple[str, dict[str, Any]]:
         if self.accept("start"):
             self.expect("with")
             prefix = self.string()
@@ -454,14 +321,14 @@ class Parser:
         self.one_of("backuppiece", "archivelog", "datafilecopy")
         return "catalog", {"names": self.several(self.string)}
 
-    def do_change(self) -> tuple[str, dict[str, Any]]:
+    def _do_change(self) -> tuple[str, dict[str, Any]]:
         if self.accept("backup"):
             found: dict[str, Any] = {"object": "backup", "tag": self.name() if self.accept("tag") else ""}
         else:
             found = self._objects("backupset", "backuppiece", "archivelog")
         return "change", {**found, "to": self.one_of("uncatalog", "available", "unavailable")}
 
-    def do_delete(self) -> tuple[str, dict[str, Any]]:
+    def _do_delete(self) -> tuple[str, dict[str, Any]]:
         found: dict[str, Any] = {"noprompt": False, "force": False, "expired": False}
         while self.token.text in ("noprompt", "force", "expired"):
             found[self.take().text] = True
@@ -481,7 +348,7 @@ class Parser:
                 found["before"] = self.string()
         return "delete", found
 
-    def do_startup(self) -> tuple[str, dict[str, Any]]:
+    def _do_startup(self) -> tuple[str, dict[str, Any]]:
         found: dict[str, Any] = {"force": False, "to": "open", "pfile": ""}
         while self.token.text != ";":
             word = self.one_of("force", "nomount", "mount", "pfile")
@@ -494,15 +361,15 @@ class Parser:
                 found["to"] = word
         return "startup", found
 
-    def do_shutdown(self) -> tuple[str, dict[str, Any]]:
+    def _do_shutdown(self) -> tuple[str, dict[str, Any]]:
         mode = "normal" if self.token.text == ";" else self.one_of(*SHUTDOWNS)
         return "shutdown", {"mode": mode.upper()}
 
-    def do_reset(self) -> tuple[str, dict[str, Any]]:
+    def _do_reset(self) -> tuple[str, dict[str, Any]]:
         self.expect("database", "to", "incarnation")
         return "reset", {"incarnation": self.integer()}
 
-    def do_duplicate(self) -> tuple[str, dict[str, Any]]:
+    def _do_duplicate(self) -> tuple[str, dict[str, Any]]:
         self.accept("target")
         self.expect("database", "to")
         found: dict[str, Any] = {"name": self.name().upper()}
@@ -514,7 +381,7 @@ class Parser:
                 found["location"] = self.string()
         return "duplicate", found
 
-    def do_sql(self) -> tuple[str, dict[str, Any]]:
+    def _do_sql(self) -> tuple[str, dict[str, Any]]:
         # Two single quotes inside double quotes stand for one.
         return "sql statement", {"statement": self.string().replace("''", "'")}
 

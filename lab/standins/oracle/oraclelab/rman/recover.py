@@ -14,7 +14,8 @@ from oraclelab.errors import OracleError
 from oraclelab.recovery import Applier
 from oraclelab.rman import repository
 from oraclelab.rman.repository import Log
-from oraclelab.rman.restore import extract_files, restore_log, until_of
+from oraclelab.rman.restore import extract_files, until_of
+from oraclelab.rman.restore_logs import restore_log
 from oraclelab.rman.session import Session, Until
 
 
@@ -101,7 +102,7 @@ def _logs(session: Session, until: Until, *, available_redo: bool) -> None:
             if log is None:
                 missing = None if available_redo else _unknown(content, progress)
                 break
-            if _apply_log(session, content, log, until, applier, progress):
+            if _apply_log(session, log, until, applier, progress):
                 break
             content = session.db.control()
     finally:
@@ -117,14 +118,14 @@ def _unknown(content: Control, progress: Progress) -> OracleError:
     if not progress.sequence:
         known = [log.header for log in repository.redo_sources(content) if log.header["first_scn"] <= progress.position]
         sequence = max((log["sequence"] for log in known), default=0) + 1
-    text = f"media recovery requesting unknown archived log for thread 1 with sequence {sequence} and starting SCN of {progress.position}"
-    return OracleError(f"RMAN-06054: {text}")
+    which = f"thread 1 with sequence {sequence} and starting SCN of {progress.position}"
+    return OracleError(f"RMAN-06054: media recovery requesting unknown archived log for {which}")
 
 
-def _apply_log(session: Session, content: Control, log: Log, until: Until, applier: Applier, progress: Progress) -> bool:
+def _apply_log(session: Session, log: Log, until: Until, applier: Applier, progress: Progress) -> bool:
     """Apply one log; True when the stop or the end of all redo is reached."""
-    path = log.where
-    sequence = log.header["sequence"]
+    content = session.db.control()
+    path, sequence = log.where, log.header["sequence"]
     if log.kind == "set":
         path = restore_log(session, log.header, log.where)
     elif log.kind == "archived":

@@ -156,7 +156,8 @@ def catalog_file(content: Control, path: str) -> str:
 
 def _foreign(header: dict[str, Any], content: Control) -> str:
     if header["dbid"] != content["dbid"]:
-        return f"RMAN-07518: Reason: Foreign database file DBID: {header['dbid']}  Database Name: {header.get('db_name', 'UNKNOWN')}"
+        name = header.get("db_name", "UNKNOWN")
+        return f"RMAN-07518: Reason: Foreign database file DBID: {header['dbid']}  Database Name: {name}"
     return ""
 
 

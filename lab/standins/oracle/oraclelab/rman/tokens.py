@@ -15,13 +15,19 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 KEYWORDS = frozenset(
-    """advise all allocate alter append archivelog as at autobackup auxiliary available backed backup backuppiece backups backupset before between by
-    catalog change channel check clear completed compressed configure connect controlfile convert copy create crosscheck cumulative current database datafile
-    datafilecopy dbid decryption delete device disk duplicate echo encryption exit expired filesperset flashback for force format from full header host identified
-    immediate incarnation incremental input level list location logical maxdays maxpiecesize maxseq mount newname nofilenamecheck nomount noprompt normal not of off
-    on open optimization parameter pfile pluggable plus policy preview quit rate recover redo release report reset resetlogs restore retention run schema scn section
-    select sequence set show shutdown size spfile sql start startup summary switch system tablespace tag target tempfile thread time times to transactional type
-    unavailable uncatalog unrecoverable until validate wallet with abort""".split()
+    re.findall(
+        r"\w+",
+        "advise all allocate alter append archivelog as at autobackup auxiliary available backed backup backuppiece "
+        "backups backupset before between by catalog change channel check clear completed compressed configure connect "
+        "controlfile convert copy create crosscheck cumulative current database datafile datafilecopy dbid decryption "
+        "delete device disk duplicate echo encryption exit expired filesperset flashback for force format from full "
+        "header host identified immediate incarnation incremental input level list location logical maxdays "
+        "maxpiecesize maxseq mount newname nofilenamecheck nomount noprompt normal not of off on open optimization "
+        "parameter pfile pluggable plus policy preview quit rate recover redo release report reset resetlogs restore "
+        "retention run schema scn section select sequence set show shutdown size spfile sql start startup summary "
+        "switch system tablespace tag target tempfile thread time times to transactional type unavailable uncatalog "
+        "unrecoverable until validate wallet with abort ",
+    )
 )
 
 

@@ -12,8 +12,7 @@ from typing import Any
 from oraclelab import environment
 from oraclelab.archiver import current_group, destination
 from oraclelab.errors import OracleError
-from oraclelab.messages import translated
-from oraclelab.sql.select import as_text, is_date
+from oraclelab.sql.display import SHORT, Display
 from oraclelab.sql.statements import Statements
 
 BANNER = (
@@ -24,13 +23,6 @@ BANNER = (
     "Copyright (c) 1982, 2023, Oracle.  All rights reserved.",
     "",
 )
-SETTINGS = {
-    "echo": "off", "feedback": "on", "heading": "on", "linesize": "80", "pagesize": "14", "trimspool": "off", "trimout": "on", "verify": "on",
-    "colsep": " ", "numwidth": "10", "timing": "off", "tab": "on", "long": "80", "define": "on", "serveroutput": "off", "termout": "on",
-    "longchunksize": "80", "wrap": "on", "sqlprompt": "SQL> ", "newpage": "1", "space": "1", "underline": "on", "sqlblanklines": "off",
-}  # fmt: skip
-SHORT = {"feed": "feedback", "head": "heading", "hea": "heading", "lines": "linesize", "lin": "linesize", "pages": "pagesize", "trims": "trimspool", "ver": "verify",
-         "num": "numwidth", "timi": "timing", "def": "define", "serverout": "serveroutput", "term": "termout", "trim": "trimout", "longc": "longchunksize", "und": "underline"}  # fmt: skip
 SQL_WORDS = ("select", "with", "alter", "create", "administer")
 DONE = {
     "alter database": "Database altered.",
@@ -49,29 +41,12 @@ class LeaveError(Exception):
         self.status = status & 0xFF
 
 
-class Screen:
-    """Standard output and the spool file, in the client's language."""
-
-    def __init__(self) -> None:
-        self.spool: Any = None
-        self.language = os.environ.get("NLS_LANG", "")
-
-    def __call__(self, line: str = "") -> None:
-        text = translated(line, self.language)
-        print(text)
-        if self.spool:
-            self.spool.write(text + "\n")
-            self.spool.flush()
-
-
-class SqlPlus:
+class SqlPlus(Display):
     """One session."""
 
     def __init__(self, *, silent: bool, markup: dict[str, Any] | None = None) -> None:
-        self.say = Screen()
+        super().__init__(markup)
         self.silent = silent
-        self.settings = dict(SETTINGS)
-        self.markup = markup
         self.on_error: str | None = None
         self.on_os_error: str | None = None
         self.sqlcode = 0
@@ -97,6 +72,10 @@ class SqlPlus:
         if self.statements is None:
             raise OracleError("SP2-0640: Not connected")
         return self.statements
+
+    def date_format(self) -> str:
+        """The session's NLS_DATE_FORMAT."""
+        return self._session().date_format
 
     # Running
 
@@ -210,18 +189,6 @@ class SqlPlus:
             while full == "serveroutput" and words:
                 words.pop(0)
 
-    def _set_markup(self, words: list[str], raw: list[str]) -> None:
-        if words[:1] != ["csv"]:
-            raise OracleError('SP2-0158: unknown SET MARKUP option "%s"' % " ".join(words))
-        self.markup = None
-        if words[1:2] == ["on"]:
-            self.markup = {"delimiter": ",", "quote": True}
-            if "delimiter" in words or "delim" in words:
-                at = words.index("delimiter" if "delimiter" in words else "delim")
-                self.markup["delimiter"] = raw[at + 1].strip("'\"")
-            if "quote" in words:
-                self.markup["quote"] = words[words.index("quote") + 1] == "on"
-
     def _on_spool(self, rest: str) -> None:
         if self.say.spool:
             self.say.spool.close()
@@ -230,7 +197,7 @@ class SqlPlus:
         if path.lower() in ("off", "out", ""):
             return
         try:
-            self.say.spool = Path(path).open("a" if how.lower().startswith("app") else "w")
+            self.say.spool = Path(path).open("a" if how.lower().startswith("app") else "w")  # noqa: SIM115 - open for the session
         except OSError as error:
             if self.on_os_error is not None:
                 raise LeaveError(self._exit_status(self.on_os_error)) from error
@@ -287,9 +254,9 @@ class SqlPlus:
         word, _, name = rest.lower().partition(" ")
         if word.startswith("param"):
             condition = f" where name like '%{name.strip()}%'" if name.strip() else ""
-            self._show_rows(self._session().select(f"select name, value from v$parameter{condition}"))
+            self.show_rows(self._session().select(f"select name, value from v$parameter{condition}"))
         elif word == "pdbs":
-            self._show_rows(self._session().select("select con_id, name as con_name, open_mode, restricted from v$pdbs"))
+            self.show_rows(self._session().select("select con_id, name as con_name, open_mode, restricted from v$pdbs"))
         elif word == "con_name":
             self.say(self._session().container)
         elif word == "user":
@@ -304,90 +271,28 @@ class SqlPlus:
         statement = text[:-1].rstrip() if text.endswith("/") else text
         found = self._session().execute(statement)
         if found is not None:
-            self._show_rows(found)
+            self.show_rows(found)
             return
         if self._feedback():
             begin = " ".join(statement.lower().split()[:2])
             self.say(DONE.get(begin, "File created." if begin.startswith("create") else "keystore altered."))
             self.say()
 
-    def _feedback(self) -> bool:
-        return self.settings["feedback"] not in ("off", "0")
-
-    def _show_rows(self, found: tuple[list[str], list[tuple[Any, ...]]]) -> None:
-        headings, rows = found
-        if self.markup:
-            self._show_csv(headings, rows)
-        else:
-            self._show_table(headings, rows)
-        if self._feedback():
-            self.say()
-            self.say("no rows selected" if not rows else f"{len(rows)} row{'s' if len(rows) > 1 else ''} selected.")
-            self.say()
-
-    def _show_csv(self, headings: list[str], rows: list[tuple[Any, ...]]) -> None:
-        assert self.markup
-        form = self._session().date_format
-        shown: list[list[Any]] = [
-            [as_text(value, form) if is_date(value) or value is None else value for value in row] for row in rows
-        ]
-        if self.settings["heading"] == "on" and self.settings["pagesize"] != "0":
-            shown.insert(0, list(headings))
-        for row in shown:
-            self.say(self.markup["delimiter"].join(self._csv_field(value) for value in row))
-
-    def _csv_field(self, value: Any) -> str:
-        """A field of SET MARKUP CSV: texts in double quotes unless QUOTE OFF, numbers bare."""
-        assert self.markup
-        if not isinstance(value, str) or not self.markup["quote"]:
-            return as_text(value, "")
-        return '"' + value.replace('"', '""') + '"' if value else ""
-
-    def _cell(self, value: Any) -> str:
-        """A value as it is shown; numbers wider than NUMWIDTH in scientific notation."""
-        width = int(self.settings["numwidth"])
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            text = as_text(value, "")
-            if len(text) > width:
-                text = f"{float(value):.{max(0, width - 7)}E}"
-            return text
-        return as_text(value, self._session().date_format)
-
-    def _show_table(self, headings: list[str], rows: list[tuple[Any, ...]]) -> None:
-        pages = int(self.settings["pagesize"])
-        cells = [[self._cell(value) for value in row] for row in rows]
-        numeric = [any(isinstance(row[at], (int, float)) for row in rows) for at in range(len(headings))]
-        widths = []
-        for at, heading in enumerate(headings):
-            longest = max((len(row[at]) for row in cells), default=1)
-            widths.append(
-                max(int(self.settings["numwidth"]), len(heading)) if numeric[at] else max(longest, len(heading) if pages else 1)
-            )
-        lines = []
-        if pages and rows and self.settings["heading"] == "on":
-            lines.append(["" for _ in widths])
-            lines += [
-                [self._fit(heading, width, right) for heading, width, right in zip(headings, widths, numeric)],
-                ["-" * width for width in widths],
-            ]
-        lines += [[self._fit(cell, width, right) for cell, width, right in zip(row, widths, numeric)] for row in cells]
-        limit = int(self.settings["linesize"])
-        for parts in lines:
-            line = self.settings["colsep"].join(parts)
-            line = line.rstrip() if self.settings["trimout"] == "on" else line
-            for at in range(0, max(len(line), 1), limit):
-                self.say(line[at : at + limit])
-
-    @staticmethod
-    def _fit(text: str, width: int, right: bool) -> str:
-        return text.rjust(width) if right else text.ljust(width)
-
 
 COMMANDS = [
-    (r"set", "set"), (r"spo(ol?)?", "spool"), (r"whenever", "whenever"), (r"pro(m(pt?)?)?", "prompt"), (r"conn(ect?)?", "connect"),
-    (r"rem(ark?)?|col(umn)?|cle(ar)?|tti(tle)?|bti(tle)?|undef(ine)?|/", "nothing"), (r"exit|quit", "exit"), (r"startup", "startup"),
-    (r"shutdown", "shutdown"), (r"archive", "archive"), (r"sho(w)?", "show"), (r"sta(rt)?", "script"),
-]  # fmt: skip
+    (r"set", "set"),
+    (r"spo(ol?)?", "spool"),
+    (r"whenever", "whenever"),
+    (r"pro(m(pt?)?)?", "prompt"),
+    (r"conn(ect?)?", "connect"),
+    (r"rem(ark?)?|col(umn)?|cle(ar)?|tti(tle)?|bti(tle)?|undef(ine)?|/", "nothing"),
+    (r"exit|quit", "exit"),
+    (r"startup", "startup"),
+    (r"shutdown", "shutdown"),
+    (r"archive", "archive"),
+    (r"sho(w)?", "show"),
+    (r"sta(rt)?", "script"),
+]
 
 
 def parse_arguments(argv: list[str]) -> tuple[set[str], str, str, str]:

@@ -208,7 +208,8 @@ class Statements:
             groups = [group for group in content["groups"] if old in group["members"]]
             if not entries and not groups:
                 raise OracleError(
-                    f'ORA-01511: error in renaming log/data files\nORA-01516: nonexistent log file, data file, or temporary file "{old}"'
+                    "ORA-01511: error in renaming log/data files",
+                    f'ORA-01516: nonexistent log file, data file, or temporary file "{old}"',
                 )
             for entry in entries:
                 if not Path(new).exists():
@@ -232,7 +233,8 @@ class Statements:
         logs = ",\n".join(
             f"  GROUP {group['group']} '{group['members'][0]}' SIZE {group['bytes']}" for group in content["groups"]
         )
-        text = f'CREATE CONTROLFILE REUSE DATABASE "{content["db_name"]}" RESETLOGS {content["log_mode"]}\nLOGFILE\n{logs}\nDATAFILE\n{files}\n;\n'
+        head = f'CREATE CONTROLFILE REUSE DATABASE "{content["db_name"]}" RESETLOGS {content["log_mode"]}'
+        text = f"{head}\nLOGFILE\n{logs}\nDATAFILE\n{files}\n;\n"
         self._write(path, text.encode())
 
     def _do_controlcopy(self, match: re.Match[str]) -> None:
@@ -343,7 +345,8 @@ FORMS = {
     "archive": r"alter\s+system\s+archive\s+log\s+current",
     "switch": r"alter\s+system\s+switch\s+logfile",
     "checkpoint": r"alter\s+system\s+checkpoint",
-    "set": r"alter\s+system\s+set\s+(?P<name>\w+)\s*=\s*(?P<value>'[^']*'|\"[^\"]*\"|[^\s]+)(?:\s+scope\s*=\s*(?P<scope>memory|spfile|both))?",
+    "set": r"alter\s+system\s+set\s+(?P<name>\w+)\s*=\s*(?P<value>'[^']*'|\"[^\"]*\"|[^\s]+)"
+    r"(?:\s+scope\s*=\s*(?P<scope>memory|spfile|both))?",
     "mount": r"alter\s+database\s+mount",
     "open": r"alter\s+database\s+open(?P<how>(?:\s+read\s+(?:only|write))?(?:\s+(?:no)?resetlogs)?)",
     "logmode": r"alter\s+database\s+(?P<mode>(?:no)?archivelog)",
@@ -354,7 +357,8 @@ FORMS = {
     + r"(?P<reuse>\s+reuse)?)?(?:\s+(?:no)?resetlogs)?",
     "controlcopy": r"alter\s+database\s+backup\s+controlfile\s+to\s+" + TEXT.format("path") + r"(?P<reuse>\s+reuse)?",
     "nothing": r"alter\s+database\s+(?:disable\s+block\s+change\s+tracking|flashback\s+off)",
-    "pdb": r"alter\s+pluggable\s+database\s+(?P<name>[\w$]+)\s+(?P<what>open(?:\s+read\s+(?:write|only))?|close(?:\s+immediate)?|save\s+state)",
+    "pdb": r"alter\s+pluggable\s+database\s+(?P<name>[\w$]+)\s+"
+    r"(?P<what>open(?:\s+read\s+(?:write|only))?|close(?:\s+immediate)?|save\s+state)",
     "container": r"alter\s+session\s+set\s+container\s*=\s*(?P<name>[\w$]+)",
     "dateformat": r"alter\s+session\s+set\s+nls_date_format\s*=\s*'(?P<form>[^']+)'",
     "createpfile": r"create\s+pfile(?:\s*=\s*"
@@ -367,5 +371,6 @@ FORMS = {
     + r")?\s+from\s+(?P<source>memory|pfile(?:\s*=\s*"
     + TEXT.format("pfile")
     + r")?)",
-    "keystore": r"administer\s+key\s+management\s+set\s+keystore\s+(?P<what>open|close)(?:\s+identified\s+by\s+\"?(?P<password>[^\"\s]+)\"?)?(?:\s+container\s*=\s*\w+)?",
+    "keystore": r"administer\s+key\s+management\s+set\s+keystore\s+(?P<what>open|close)"
+    r"(?:\s+identified\s+by\s+\"?(?P<password>[^\"\s]+)\"?)?(?:\s+container\s*=\s*\w+)?",
 }
