@@ -13,7 +13,7 @@ from lab_tools.fleet import Fleet
 from lab_tools.oracle_standin import Server as OracleServer
 from lab_tools.powershare import Server
 
-HOSTS = {"mail1", *powershare.CATALOGS}
+HOSTS = {"mail1", *powershare.CATALOGS, "oracle1", "oracle2", "oracle-spare1"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -75,7 +75,9 @@ def test_item_2_online_logs_wrap_and_noarchivelog_refuses_an_open_backup(new_ora
     assert "ORA-01126" in refused.stdout
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign", "text", "missing"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "missing", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("flipped", "foreign", "text"))]
+)
 def test_item_3_pieces_are_checked_before_they_are_used(oracle: Server, damage: str) -> None:
     """A piece that is not whole, not Oracle's or another one never passes: ORA-19870."""
     oracle.commit(40)
@@ -279,6 +281,7 @@ def test_an_instance_that_dies_recovers_every_commit(oracle: Server) -> None:
     oracle.prove(last)
 
 
+@pytest.mark.long
 def test_sections_copies_compression_and_level_1(oracle: Server) -> None:
     """Every form of a backup restores to the same content."""
     oracle.commit(20)
@@ -301,6 +304,7 @@ def test_sections_copies_compression_and_level_1(oracle: Server) -> None:
         oracle.prove(last)
 
 
+@pytest.mark.long
 def test_two_databases_on_one_host_do_not_know_each_other(oracle: Server) -> None:
     second = Server(oracle.root, "SECOND")
     try:
@@ -317,6 +321,7 @@ def test_two_databases_on_one_host_do_not_know_each_other(oracle: Server) -> Non
         second.crash()
 
 
+@pytest.mark.long
 def test_stdin_goes_on_after_an_error_and_still_fails(oracle: Server) -> None:
     done = oracle.run(
         "rman",

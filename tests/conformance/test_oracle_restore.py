@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from lab_tools.oracle_standin import Commit, Server, codes
 from lab_tools.waiting import wait_until
 
@@ -137,6 +138,7 @@ def test_item_11_recovery_stops_before_the_target_and_at_a_gap(oracle: Server) -
     assert oracle.check("--at-id", gap.at_id)["ok"] is False
 
 
+@pytest.mark.long
 def test_item_11_files_newer_than_the_target_have_to_be_restored(oracle: Server) -> None:
     first, _ = two_moments(oracle)
     oracle.good("SHUTDOWN IMMEDIATE;", "STARTUP MOUNT;")
@@ -192,6 +194,7 @@ def test_item_12_resetlogs_begins_an_incarnation_and_ends_the_way_back(oracle: S
     assert statuses == {"1": "PARENT", "2": "ORPHAN", "3": "CURRENT"}
 
 
+@pytest.mark.long
 def test_item_12_a_backup_from_before_resetlogs_recovers_through_it(oracle: Server) -> None:
     """Logs of the parent incarnation up to where it was left, then those of the new one."""
     first, _ = two_moments(oracle)
@@ -245,6 +248,7 @@ def test_everything_lost_comes_back_on_another_host_between_two_commits(new_orac
     )
 
 
+@pytest.mark.long
 def test_duplicate_makes_a_database_with_a_name_and_dbid_of_its_own(oracle: Server, new_oracle: NewOracle) -> None:
     oracle.commit(5)
     oracle.full()
@@ -283,6 +287,7 @@ def test_a_damaged_block_is_found(oracle: Server) -> None:
     assert oracle.pieces() == []
 
 
+@pytest.mark.long
 def test_the_keystore_is_needed_for_encrypted_pieces(new_oracle: NewOracle) -> None:
     """A closed keystore stops backup and restore; no piece contains it."""
     oracle = new_oracle("--no-cdb", "--keystore", "secret")

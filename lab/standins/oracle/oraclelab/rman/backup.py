@@ -220,7 +220,7 @@ def _image_copy(session: Session, options: Options, number: int, entry: dict[str
         record["completed"] = clock.now()
         content["copies"].append(record)
     session.say(f"output file name={path} tag={options['tag']} RECID={record['recid']} STAMP={stamp_of(clock.now())}")
-    session.say(f"channel {name}: datafile copy complete, elapsed time: 00:00:01")
+    session.say(f"channel {name}: datafile copy complete, elapsed time: {session.elapsed()}")
     return size * blocks.SIZE
 
 

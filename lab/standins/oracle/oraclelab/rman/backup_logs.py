@@ -149,6 +149,6 @@ def _log_copies(session: Session, options: Options, number: int, logs: list[dict
             record = archiver.log_record(now, path, data)
             now["archived"].append(record)
         session.say(f"output file name={path} RECID={record['recid']} STAMP={stamp_of(clock.now())}")
-        session.say(f"channel {name}: archived log copy complete, elapsed time: 00:00:01")
+        session.say(f"channel {name}: archived log copy complete, elapsed time: {session.elapsed()}")
         size += len(data)
     return size

@@ -65,7 +65,7 @@ def validate_sets(session: Session, content: Control, sets: list[dict[str, Any]]
                     pass
                 session.say(f"channel {name}: piece handle={path} tag={header['tag']}")
                 session.say(f"channel {name}: restored backup piece {header['piece']}")
-        session.say(f"channel {name}: validation complete, elapsed time: 00:00:01")
+        session.say(f"channel {name}: validation complete, elapsed time: {session.elapsed()}")
 
 
 def verify_copy(one: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ def recover(session: Session, options: dict[str, Any]) -> None:
         _incrementals(session, content, until)
         session.say("starting media recovery")
         _logs(session, until, available_redo=bool(options.get("available")))
-        session.say("media recovery complete, elapsed time: 00:00:01")
+        session.say(f"media recovery complete, elapsed time: {session.elapsed()}")
 
 
 def writable(content: Control) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -86,7 +86,7 @@ def _incrementals(session: Session, content: Control, until: Until) -> None:
             for file, path in targets.items():
                 session.say(f"destination for restore of datafile {file:05d}: {path}")
             extract_files(session, content, one, targets, incremental=True)
-            session.say(f"channel {name}: restore complete, elapsed time: 00:00:01")
+            session.say(f"channel {name}: restore complete, elapsed time: {session.elapsed()}")
 
 
 def _logs(session: Session, until: Until, *, available_redo: bool) -> None:

@@ -113,7 +113,7 @@ def _write_data_files(
             _restore_copy(one, targets)
         else:
             extract_files(session, content, one, {file: targets[file] for file in wanted}, incremental=False)
-        session.say(f"channel {name}: restore complete, elapsed time: 00:00:01")
+        session.say(f"channel {name}: restore complete, elapsed time: {session.elapsed()}")
     renamed = {entry["file"]: targets[entry["file"]] for entry, _, _ in chosen if targets[entry["file"]] != entry["name"]}
     session.restored["datafile"].update(renamed)
     for temp in content["tempfiles"]:

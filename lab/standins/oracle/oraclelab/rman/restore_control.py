@@ -82,7 +82,7 @@ def restore_control_file(session: Session, options: Options) -> None:
     """RESTORE CONTROLFILE; RMAN-06496 when the database is mounted."""
     if "validate" in options or options.get("preview"):
         _frame_of(session, _source(session, options, "control"), b"C")
-        session.say(f"channel {session.channel()[0]}: validation complete, elapsed time: 00:00:01")
+        session.say(f"channel {session.channel()[0]}: validation complete, elapsed time: {session.elapsed()}")
         return
     if session.db.state in ("MOUNT", "OPEN") and not options.get("to"):
         raise OracleError("RMAN-06496: must use the TO clause when the database is mounted or open")
@@ -100,7 +100,7 @@ def restore_control_file(session: Session, options: Options) -> None:
             error = OSError(2 if not Path(target).parent.is_dir() else 13, "")
             raise cannot_create(target, error)
     control.write(targets, content)
-    session.say(f"channel {session.channel()[0]}: restore complete, elapsed time: 00:00:01")
+    session.say(f"channel {session.channel()[0]}: restore complete, elapsed time: {session.elapsed()}")
     for target in targets:
         session.say(f"output file name={target}")
 
@@ -110,7 +110,7 @@ def restore_spfile(session: Session, options: Options) -> None:
     memory = session.db.require("NOMOUNT", "MOUNT", "OPEN")
     if "validate" in options:
         _frame_of(session, _source(session, options, "spfile"), b"P")
-        session.say(f"channel {session.channel()[0]}: validation complete, elapsed time: 00:00:01")
+        session.say(f"channel {session.channel()[0]}: validation complete, elapsed time: {session.elapsed()}")
         return
     if memory["spfile"] and not options.get("to"):
         raise OracleError("RMAN-06564: must use the TO clause when the instance is started with SPFILE")

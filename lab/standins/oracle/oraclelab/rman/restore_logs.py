@@ -87,7 +87,7 @@ def restore_log(session: Session, log: dict[str, Any], one: dict[str, Any]) -> s
             raise cannot_create(target, error) from error
         now["archived"] = [known for known in now["archived"] if known["name"] != target]
         now["archived"].append(archiver.log_record(now, target, data))
-    session.say(f"channel {name}: restore complete, elapsed time: 00:00:01")
+    session.say(f"channel {name}: restore complete, elapsed time: {session.elapsed()}")
     return target
 
 

@@ -58,6 +58,7 @@ class Session:
         self.warned = False
         self.said: list[str] = []
         self.job: int | None = None
+        self.begun = clock.now()
         self.reset_run()
         knob = db.knob("disk_full_after")
         self.budget = Budget(int(knob.read_text()) if knob.exists() else None)
@@ -84,10 +85,15 @@ class Session:
     @contextlib.contextmanager
     def section(self, what: str) -> Iterator[None]:
         """'Starting backup at ...' and 'Finished backup at ...'."""
-        self.say(f"Starting {what} at {self.shown(clock.now())}")
+        self.begun = clock.now()
+        self.say(f"Starting {what} at {self.shown(self.begun)}")
         yield
         self.say(f"Finished {what} at {self.shown(clock.now())}")
         self.say()
+
+    def elapsed(self) -> str:
+        """Time since the command began, HH:MM:SS."""
+        return time.strftime("%H:%M:%S", time.gmtime(clock.now() - self.begun))
 
     def channel(self, number: int = 0) -> tuple[str, str]:
         """(id, format) of a channel; the default one is allocated on first use and lasts for the run."""
