@@ -96,8 +96,8 @@ def _parent(session: Session, options: Options, entry: dict[str, Any]) -> int:
     if options["level"] != 1:
         return 0
     content = session.db.control()
-    start = repository.level0(content, entry["file"], Until())
-    if start is None or start[0]["level"] != 0:
+    start = repository.level0(content, entry["file"], Until(), parent=True)
+    if start is None:
         session.say(f"no parent backup or copy of datafile {entry['file']} found")
         return 0
     scn = int(start[1]["ckp_scn"])

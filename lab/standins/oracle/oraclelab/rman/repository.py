@@ -39,11 +39,16 @@ def verified(one: dict[str, Any], content: Control) -> list[tuple[str, dict[str,
     ]
 
 
-def level0(content: Control, number: int, until: Until, tag: str = "") -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """(set or copy, data file entry) of the newest backup a data file can be restored from; None when there is none."""
+def level0(
+    content: Control, number: int, until: Until, tag: str = "", *, parent: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """(set or copy, data file entry) of the newest backup a data file can be restored from; None when there is none.
+
+    parent: of the newest that can be the parent of a level 1; a full backup never is.
+    """
     best = None
     for one in [*content["sets"], *content["copies"]]:
-        if one["level"] == 1 or not available(one) or (tag and one["tag"] != tag):
+        if one["level"] == 1 or (parent and one["level"] is None) or not available(one) or (tag and one["tag"] != tag):
             continue
         for entry in one["datafiles"]:
             if entry["file"] != number or not on_lineage(content, entry["resetlogs_scn"], entry["ckp_scn"]):
