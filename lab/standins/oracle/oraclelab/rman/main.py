@@ -15,7 +15,7 @@ from oraclelab import environment
 from oraclelab.errors import OracleError
 from oraclelab.instance import Instance
 from oraclelab.messages import translated
-from oraclelab.rman import backup, duplicate, maintenance, recover, restore
+from oraclelab.rman import backup, duplicate, listing, maintenance, recover, restore
 from oraclelab.rman.parser import Command, Parser, SyntaxFault, parse
 from oraclelab.rman.session import Session
 from oraclelab.sql import statements
@@ -151,9 +151,9 @@ class Runner:
             "switch": lambda arguments: restore.switch(session, arguments),
             "validate": lambda arguments: maintenance.validate(session, arguments),
             "crosscheck": lambda arguments: maintenance.crosscheck(session, arguments),
-            "list": lambda arguments: maintenance.list_objects(session, arguments),
-            "report": lambda arguments: maintenance.report(session, arguments),
-            "show": lambda arguments: maintenance.show(session, arguments),
+            "list": lambda arguments: listing.list_objects(session, arguments),
+            "report": lambda arguments: listing.report(session, arguments),
+            "show": lambda arguments: listing.show(session, arguments),
             "configure": lambda arguments: maintenance.configure(session, arguments),
             "catalog": lambda arguments: maintenance.catalog(session, arguments),
             "change": lambda arguments: maintenance.change(session, arguments),
