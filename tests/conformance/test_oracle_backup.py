@@ -332,3 +332,16 @@ def test_stdin_goes_on_after_an_error_and_still_fails(oracle: Server) -> None:
     )
     assert (done.status, len(oracle.pieces("ct_*"))) == (1, 1)
     assert oracle.pieces("ct_*")[0].stat().st_size > 0
+
+
+def test_removed_data_files_end_the_instance_and_are_named(oracle: Server) -> None:
+    """Files that cannot be written end an instance, as one that cannot go on; nothing hangs."""
+    oracle.commit(3)
+    (oracle.oradata / "sysaux01.dbf").unlink()
+    refused = oracle.rman(f"BACKUP DATABASE FORMAT '{oracle.stage}/%U';")
+    assert (refused.status, codes(refused.stdout)[-1]) == (1, "ORA-27041")
+    assert oracle.sql("SHUTDOWN IMMEDIATE").status == 1
+    (oracle.oradata / "shop01.dbf").unlink()
+    assert oracle.run("oracle-transact", oracle.sid).stderr.startswith("ORA-03113")
+    assert instances(oracle) == []
+    assert "ORA-01157" in oracle.sql("STARTUP").stdout

@@ -29,6 +29,16 @@ def operating_system_error(error: OSError) -> str:
     return f"Linux-x86_64 Error: {number}: {os.strerror(number)}"
 
 
+def file_lost(error: OSError) -> OracleError:
+    """A file of the database that cannot be opened or written any more."""
+    lines = (
+        "ORA-01116: error in opening database file",
+        f"ORA-01110: data file: '{error.filename}'",
+        "ORA-27041: unable to open file",
+    )
+    return OracleError(*lines, operating_system_error(error))
+
+
 def not_found(path: object) -> tuple[str, ...]:
     """The lines for a file that cannot be looked at."""
     return (

@@ -82,12 +82,19 @@ class Instance:
                 os.close(self._lock)
 
     def _finish_pending(self) -> None:
-        """Write the blocks of a transaction whose process was killed between redo and data files."""
+        """Write the blocks of a transaction whose process was killed between redo and data files.
+
+        A data file that cannot be written ends the instance, as it does with Oracle; the redo has the transaction.
+        """
         from oraclelab.recovery import write_changes
 
         memory = self.sga()
         if memory.get("pending"):
-            write_changes(*memory["pending"])
+            try:
+                write_changes(*memory["pending"])
+            except OSError:
+                self.abort()
+                return
             self.save_sga({**memory, "pending": None})
 
     # Memory

@@ -120,7 +120,12 @@ def commit(db: Instance) -> dict[str, Any]:
         placed = [[names[number], *rest] for number, *rest in changes]
         memory.update(scn=scn, redo_offset=memory["redo_offset"] + len(record))
         db.save_sga({**memory, "pending": [scn, placed]})
-        write_changes(scn, placed)
+        try:
+            write_changes(scn, placed)
+        except OSError as error:
+            # What is not in the data files is in the redo; an instance that cannot write them ends, as Oracle's does.
+            db.abort()
+            raise OracleError("ORA-03113: end-of-file on communication channel") from error
         db.save_sga({**memory, "pending": None})
         return known
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oraclelab import environment
-from oraclelab.errors import OracleError
+from oraclelab.errors import OracleError, file_lost
 from oraclelab.instance import Instance
 from oraclelab.messages import translated
 from oraclelab.rman import backup, duplicate, listing, maintenance, recover, restore
@@ -115,7 +115,7 @@ class Runner:
             self._run_block(command.arguments["commands"])
             return
         try:
-            self._handler(command.verb)(command.arguments)
+            self._handled(command)
         except OracleError as error:
             at = time.strftime("%m/%d/%Y %H:%M:%S")
             first = error.lines[0]
@@ -127,6 +127,12 @@ class Runner:
             else:
                 wrapper = f"RMAN-03002: failure of {command.verb} command at {at}"
             raise OracleError(wrapper, *error.lines) from error
+
+    def _handled(self, command: Command) -> None:
+        try:
+            self._handler(command.verb)(command.arguments)
+        except OSError as error:
+            raise file_lost(error) from error
 
     def _run_block(self, commands: list[Command]) -> None:
         self.session.reset_run()

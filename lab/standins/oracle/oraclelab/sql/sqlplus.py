@@ -11,7 +11,7 @@ from typing import Any
 
 from oraclelab import environment
 from oraclelab.archiver import current_group, destination
-from oraclelab.errors import OracleError
+from oraclelab.errors import OracleError, file_lost
 from oraclelab.sql.display import SHORT, Display
 from oraclelab.sql.statements import Statements
 
@@ -100,9 +100,16 @@ class SqlPlus(Display):
         last = text[-1].strip()
         return last.endswith(";") or last == "/" or (last == "" and len(text) > 1)
 
-    def _guarded(self, action: Any) -> None:
+    @staticmethod
+    def _attempt(action: Any) -> None:
         try:
             action()
+        except OSError as error:
+            raise file_lost(error) from error
+
+    def _guarded(self, action: Any) -> None:
+        try:
+            self._attempt(action)
             self.sqlcode = 0
         except OracleError as error:
             own = error.lines[0].startswith("SP2-")
