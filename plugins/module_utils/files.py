@@ -58,6 +58,19 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+def let_through(path: Path, top: Path) -> None:
+    """Let every account pass through ``path`` and the folders above it up to ``top``, so that one may reach what it owns.
+
+    Nobody can list them or read what lies in them because of it.
+    """
+    for folder in [path, *path.parents]:
+        mode = folder.stat().st_mode & 0o777
+        if mode & 0o111 != 0o111:
+            folder.chmod(mode + (~mode & 0o111))
+        if folder == top:
+            return
+
+
 def empty_directory(path: Path) -> Path:
     """Make ``path`` exist, private and empty, and return it."""
     if path.exists():

@@ -21,6 +21,9 @@ SET_PATTERN = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6,}\Z"
 
 _TEXT = {"type": "string", "minLength": 1}
 _ARGV = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+# Variables of a child process; anybody on the host may read them in /proc, so never a secret.
+_ENVIRONMENT = {"type": "object", "additionalProperties": {"type": "string"}}
+_PLACE_IN_STAGING = {"type": "string", "pattern": r"^[a-z][a-z0-9-]*\Z"}
 _PATH = {"type": "string", "pattern": r"^/[^\x00]*\Z"}
 _PROOF = {
     "type": "object",
@@ -43,9 +46,17 @@ def _arguments(required: List[str], **properties: Any) -> Dict[str, Any]:
 
 # The typed steps of a procedure. One entry, one function of the same name in ``worker/steps.py``; a test compares them.
 STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
-    # Run a native command and require its proof. ``undo`` is remembered before and run by the release when the job dies,
-    # until a later command step with exactly that argv succeeded.
-    "command": _arguments(["argv"], argv=_ARGV, proof=_PROOF, timeout={"type": "number", "minimum": 1}, undo=_ARGV),
+    # Run a native command and require its proof; as ``account`` (default: root), with more variables. ``undo`` is remembered
+    # before and run by the release when the job dies, until a later command step with exactly that argv succeeded.
+    "command": _arguments(
+        ["argv"],
+        argv=_ARGV,
+        proof=_PROOF,
+        timeout={"type": "number", "minimum": 1},
+        account=_TEXT,
+        environment=_ENVIRONMENT,
+        undo=_ARGV,
+    ),
     # Bring a service of the host into a state; a stop is undone by the release when the job dies. ``resumed`` starts what
     # this job stopped, and leaves down what was down. ``control``: native commands instead of the service manager.
     "service": _arguments(
@@ -73,6 +84,12 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         proof=_PROOF,
         estimate_bytes={"type": "integer", "minimum": 0},
     ),
+    # Make every file that a server's tool wrote into a folder of the set's staging an artifact; nobody writes there any more.
+    "collect": _arguments(
+        ["directory"],
+        directory=_PLACE_IN_STAGING,
+        estimate_bytes={"type": "integer", "minimum": 0},
+    ),
     # Bring the artifacts of the planned sets back, hash-checked, through the tool that unpacks standard input.
     "land": _arguments(
         ["artifact", "kinds", "into", "unpack"],
@@ -81,6 +98,13 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         into=_PATH,
         unpack=_ARGV,
         account=_TEXT,  # runs the unpacking tool and owns what it writes; the data may come from a hostile host
+    ),
+    # Bring the collected files of every planned set of these kinds back under their names, hash-checked.
+    "land_files": _arguments(
+        ["kinds", "into"],
+        kinds={"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(KINDS)}},
+        into=_PATH,
+        account=_TEXT,  # owns what comes back
     ),
     # Hold an unpacked folder against the manifest that came with it, and remove the manifest.
     "prove": _arguments(["directory"], directory=_PATH, artifact=_TEXT),
@@ -178,14 +202,26 @@ def validate_job(specification: Dict[str, Any]) -> None:
         raise BadInput(f"a {specification['action']} job needs {', '.join(missing)}")
     if specification["action"] == "backup":
         _require_artifacts(specification["steps"])
+        _require_staged_collection(specification)
 
 
-# The steps that take an artifact of the set.
-TAKING = ("capture", "archive")
+def _require_staged_collection(specification: Dict[str, Any]) -> None:
+    collections = [step for step in specification["steps"] if "collect" in step]
+    if not collections:
+        return
+    taking = [step for step in specification["steps"] if taken_artifact(step)]
+    if len(taking) > 1:
+        raise BadInput("a collect step is the only source of a set", "let the tool write everything into one folder")
+    if specification["transport"] != "stage":
+        raise BadInput("a server's tool writes files, so the set has to be staged", "set backstay_transport: stage")
+
+
+# The steps that take artifacts of the set.
+TAKING = ("capture", "archive", "collect")
 
 
 def taken_artifact(step: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """Return the arguments of a step that takes an artifact, None for any other step."""
+    """Return the arguments of a step that takes artifacts, None for any other step."""
     return next((step[name] for name in TAKING if name in step), None)
 
 
@@ -193,9 +229,10 @@ def _require_artifacts(steps: List[Dict[str, Any]]) -> None:
     for step in steps:
         if "capture" in step and ("argv" in step["capture"]) == ("argv_from" in step["capture"]):
             raise BadInput(f"step '{step['name']}' must have either argv or argv_from")
-    names = [taken["artifact"] for taken in map(taken_artifact, steps) if taken]
-    if not names:
-        raise BadInput("a backup job must capture something", "add a capture or an archive step")
+    taking = [taken for taken in map(taken_artifact, steps) if taken]
+    names = [taken["artifact"] for taken in taking if "artifact" in taken]
+    if not taking:
+        raise BadInput("a backup job must capture something", "add a capture, a collect or an archive step")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadInput(f"two steps take the same artifact: {', '.join(twice)}")

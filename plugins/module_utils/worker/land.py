@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from .. import layout, restic
 from ..chain import around, plan_hash
@@ -39,23 +40,24 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
     wanted = [item for item in plan["receipts"] if item["kind"] in arguments["kinds"]]
     artifacts = [(item, _artifact(item, arguments["artifact"])) for item in wanted]
     total = sum(artifact["bytes"] for _item, artifact in artifacts)
-    _require_space(Path(arguments["into"].replace("{set}", "")), total)
+    require_space(Path(arguments["into"].replace("{set}", "")), total)
     for item, artifact in artifacts:
-        into = Path(arguments["into"].replace("{set}", item["set"]))
-        if os.path.normpath(str(into)) != str(into):
-            raise IntegrityError(f"set {item['set']!r} would land in {into}", "this repository is not to be trusted")
-        job.begin_step(f"land {item['kind']} set {item['set']}", artifact["bytes"])
-        if into.exists() and any(into.iterdir()):
-            raise CommandFailed(f"{into} is not empty; nothing is ever restored over other data", "remove it and try again")
-        _make(job, into, arguments.get("account"))
+        into = make_landing(job, arguments, item, artifact["bytes"])
         unpack = [word.replace("{into}", str(into)) for word in arguments["unpack"]]
-        try:
+        with told_of(plan, item):
             _land_one(job, artifact, into, unpack, arguments.get("account"))
-        except (IntegrityError, RepositoryError) as error:
-            error.message = f"set {item['set']}: {error.message}"
-            again = "" if isinstance(error, IntegrityError) else "run again; "
-            error.hint = f"{again}without this set, {around(plan['summaries'], item['set'])}; nothing was changed"
-            raise
+
+
+@contextlib.contextmanager
+def told_of(plan: Dict[str, Any], item: Dict[str, Any]) -> Iterator[None]:
+    """Make an error of what came back name the set ``item`` and the moments that can be had without it."""
+    try:
+        yield
+    except (IntegrityError, RepositoryError) as error:
+        error.message = f"set {item['set']}: {error.message}"
+        again = "" if isinstance(error, IntegrityError) else "run again; "
+        error.hint = f"{again}without this set, {around(plan['summaries'], item['set'])}; nothing was changed"
+        raise
 
 
 def _artifact(item: Dict[str, Any], name: str) -> Dict[str, Any]:
@@ -90,6 +92,18 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str],
         )
 
 
+def make_landing(job: Job, arguments: Dict[str, Any], item: Dict[str, Any], total: int) -> Path:
+    """Begin the landing of set ``item`` with ``total`` bytes: return the new, empty folder for it."""
+    into = Path(arguments["into"].replace("{set}", item["set"]))
+    if os.path.normpath(str(into)) != str(into):
+        raise IntegrityError(f"set {item['set']!r} would land in {into}", "this repository is not to be trusted")
+    job.begin_step(f"land {item['kind']} set {item['set']}", total)
+    if into.exists() and any(into.iterdir()):
+        raise CommandFailed(f"{into} is not empty; nothing is ever restored over other data", "remove it and try again")
+    _make(job, into, arguments.get("account"))
+    return into
+
+
 def _make(job: Job, into: Path, account: Optional[str]) -> None:
     """Make the private folder ``into``; new folders above it may be passed through by the account that will own it."""
     for parent in reversed(into.parents):
@@ -104,7 +118,8 @@ def _make(job: Job, into: Path, account: Optional[str]) -> None:
         shutil.chown(str(into), account)
 
 
-def _require_space(folder: Path, needed: int) -> None:
+def require_space(folder: Path, needed: int) -> None:
+    """Raise NoSpace unless ``needed`` bytes fit into the filesystem of ``folder``."""
     free = free_bytes(folder)
     if free < needed * 1.02:
         raise NoSpace(f"the restore needs about {human(needed)} in {folder}, {human(free)} are free", "nothing was changed")

@@ -14,8 +14,10 @@ from ..job import step_type
 from ..process import run
 from . import newest, picture, services, swap
 from .capture import capture
+from .collect import collect
 from .job import Job
 from .land import land
+from .land_files import land_files
 from .meter import proof_problem
 
 
@@ -27,7 +29,13 @@ def command(job: Job, arguments: Dict[str, Any]) -> None:
     argv, undo = arguments["argv"], arguments.get("undo")
     if undo:
         job.folder.push_undo({"command": undo})
-    done = run(argv, float(arguments.get("timeout", 3600)), stderr_limit=64 << 20)  # a refused text may stand anywhere
+    done = run(
+        argv,
+        float(arguments.get("timeout", 3600)),
+        account=arguments.get("account"),
+        extra_environment=arguments.get("environment"),
+        stderr_limit=64 << 20,  # a refused text may stand anywhere
+    )
     problem = proof_problem(arguments.get("proof", {}), done.status, done.stdout, done.stderr)
     if problem:
         raise CommandFailed(f"{argv[0]} {problem}")
@@ -67,18 +75,24 @@ def discard(job: Job, arguments: Dict[str, Any]) -> None:
 
 
 def exchange(job: Job, arguments: Dict[str, Any]) -> None:
-    """Put landed data in the place of live data, which moves aside; see ``swap``.
+    """Put landed data in the place of live data, which moves aside; see ``swap``."""
+    begin_exchange(job)
+    aside = swap.exchange(job.folder.path, job.specification["run"], arguments)
+    job.seen.setdefault("aside", []).append(str(aside))
+    job.seen["keep_aside"] = arguments.get("keep_aside", True)
+
+
+def begin_exchange(job: Job) -> None:
+    """Prepare for live data that moves aside, before it does.
 
     What was stopped for it is held: after a power cut no boot may start it on data that is half exchanged or not proved yet.
+    And nothing made before may be continued afterwards.
     """
     for entry in job.folder.undo_entries():
         if "service" in entry and "control" not in entry:  # the service manager holds; a native command cannot
             job.folder.note_made("hold", entry["service"])
             services.hold(entry["service"], job.specification["run"])
     newest.mark_restored(job.specification["host"], job.specification["app"], job.specification["run"])
-    aside = swap.exchange(job.folder.path, job.specification["run"], arguments)
-    job.seen.setdefault("aside", []).append(str(aside))
-    job.seen["keep_aside"] = arguments.get("keep_aside", True)
 
 
 def app(job: Job, arguments: Dict[str, Any]) -> None:
@@ -93,10 +107,12 @@ STEPS: Dict[str, Callable[[Job, Dict[str, Any]], None]] = {
     "app": app,
     "archive": picture.archive,
     "capture": capture,
+    "collect": collect,
     "command": command,
     "copy_ahead": picture.copy_ahead,
     "discard": discard,
     "land": land,
+    "land_files": land_files,
     "picture": picture.picture,
     "prove": picture.prove,
     "service": service,

@@ -22,6 +22,7 @@ from ..errors import BadInput, Refused
 from ..files import private_directory, read_json, sync_directory, write_json
 from ..folders.metadata import apply_metadata, from_plain, read_metadata, to_plain
 from ..yard import INSIDE, is_yard, open_yard
+from . import aside as aside_files
 
 _OF_THE_FILESYSTEM = (INSIDE, "lost+found")  # what a mount point keeps for itself
 
@@ -100,6 +101,8 @@ def _put_one_back(journal: Path) -> str:
         raise BadInput(f"{journal} is gone: there is nothing to put back")
     if state["state"] == "put back":
         return f"{state['target']} already holds its former content again"
+    if "files" in state and state["state"] != "verified":
+        return aside_files.put_back(journal, state)
     if state["state"] == "verified" or not Path(state["aside"]).is_dir():
         raise Refused(f"the former content of {state['target']} was removed after a verified restore")
     target, landing, aside = Path(state["target"]), Path(state["landing"]), Path(state["aside"])
@@ -139,7 +142,8 @@ def forget_aside(folder: Path) -> None:
         if state and state["state"] == "done":
             # First the note: half of the former data must never be offered as the way back.
             write_json(journal, dict(state, state="verified"))
-            remove_tree(Path(state["aside"]))
+            for place in state.get("places", [state["aside"]]):
+                remove_tree(Path(place))
 
 
 def remove_tree(path: Path) -> None:

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Set single files aside by renames, where a server's files share their directories with others.
+
+A form of exchange beside ``swap``, with the same journal: ``swap.json`` in the job folder lists under ``files`` what was moved,
+or was about to be, and where something was to come. Every entry is written before its rename, so ``put_back`` reverses it from
+any state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, Dict, Sequence
+
+from ..errors import Refused
+from ..files import private_directory, read_json, sync_directory, write_json
+from ..yard import open_yard
+
+_JOURNAL = "swap.json"
+
+
+def set_aside(folder: Path, run: str, owner: str, paths: Sequence[str]) -> None:
+    """Move the files ``paths`` of ``owner`` (a word for people) aside, each within its filesystem.
+
+    A path without a file is remembered, too: something will come there. One that was set aside before is left alone. Raise
+    Refused where a rename could not be a rename.
+    """
+    empty: Dict[str, Any] = {"target": owner, "aside": "", "places": [], "files": [], "state": "begun"}
+    state = read_json(folder / _JOURNAL) or empty
+    known = {entry["path"] for entry in state["files"]}
+    for path in [Path(name) for name in dict.fromkeys(paths) if name not in known]:
+        aside = private_directory(open_yard(path.parent) / f"aside-{run}") / path.name
+        if path.parent.stat().st_dev != aside.parent.stat().st_dev:
+            raise Refused(f"{path} and {aside.parent} lie on different filesystems", "restore to another directory")
+        if os.path.lexists(str(aside)):
+            raise Refused(f"{aside} is in the way", "move it away, then try again")
+        was = os.path.lexists(str(path))
+        state["files"].append({"path": str(path), "aside": str(aside), "was": was})
+        state["places"] = sorted({*state["places"], str(aside.parent)})
+        state["aside"] = ", ".join(state["places"])
+        write_json(folder / _JOURNAL, state)
+        if was:
+            _rename(path, aside)
+
+
+def finish(folder: Path) -> str:
+    """Remember that everything that was to come is in its place; return where the former files lie."""
+    state = read_json(folder / _JOURNAL) or {"aside": ""}
+    write_json(folder / _JOURNAL, dict(state, state="done"))
+    return str(state["aside"])
+
+
+def put_back(journal: Path, state: Dict[str, Any]) -> str:
+    """Put every former file back and return one sentence. What came in goes to a folder ``restored-RUN`` beside it."""
+    came = set()
+    for entry in state["files"]:
+        path, aside = Path(entry["path"]), Path(entry["aside"])
+        former_is_aside = os.path.lexists(str(aside))
+        if os.path.lexists(str(path)) and (former_is_aside or not entry["was"]):
+            place = private_directory(aside.parent.with_name(f"restored-{journal.parent.name}"))
+            _rename(path, _free(place / path.name))
+            came.add(str(place))
+        if former_is_aside:
+            _rename(aside, path)
+        with contextlib.suppress(OSError):
+            aside.parent.rmdir()
+    write_json(journal, dict(state, state="put back"))
+    rest = f"; the restored ones lie in {', '.join(sorted(came))}" if came else ""
+    return f"the former files of {state['target']} are back in their places{rest}"
+
+
+def _free(path: Path) -> Path:
+    """Return ``path``, or one like it that nobody uses."""
+    free, number = path, 1
+    while os.path.lexists(str(free)):
+        free, number = path.with_name(f"{path.name}.{number}"), number + 1
+    return free
+
+
+def _rename(source: Path, target: Path) -> None:
+    source.rename(target)
+    sync_directory(source.parent)
+    sync_directory(target.parent)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Landing of collected files: every file of a set comes back under its name, one restic call a set.
+
+The manifest, whose hash the receipt or its tags promise, says what must be there. Only names that it lists are written, so a
+hostile repository cannot leave the landing folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pwd
+import subprocess
+import tarfile
+import threading
+from pathlib import Path
+from typing import IO, Any, Dict, Optional
+
+from .. import layout, restic
+from ..errors import BackstayError, IntegrityError, NoSpace
+from ..files import let_through
+from ..process import Tail, spawn
+from ..schema import problems
+from .collect import MANIFEST, MANIFEST_SCHEMA
+from .job import Job
+from .land import make_landing, planned, require_space, told_of
+
+_MANIFEST_BYTES = 64 << 20
+_BLOCK = 1 << 20
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.,=+~@-]{0,254}\Z"
+_SCHEMA: Dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["schema", "directory", "files"],
+    "properties": {
+        "schema": {"enum": [MANIFEST_SCHEMA]},
+        "directory": {"type": "string"},
+        "files": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "bytes", "sha256"],
+                "properties": {
+                    "name": {"type": "string", "pattern": _NAME},
+                    "bytes": {"type": "integer", "minimum": 1},
+                    "sha256": {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"},
+                },
+            },
+        },
+    },
+}
+
+
+def land_files(job: Job, arguments: Dict[str, Any]) -> None:
+    """Land the files of every planned set of the given kinds, oldest first; ``{set}`` in ``into`` is replaced.
+
+    Raise IntegrityError when a file is missing, more than promised, or has other bytes.
+    """
+    plan = planned(job.specification)
+    wanted = [item for item in plan["receipts"] if item["kind"] in arguments["kinds"]]
+    totals = {item["set"]: sum(artifact["bytes"] for artifact in item["artifacts"]) for item in wanted}
+    require_space(Path(arguments["into"].replace("{set}", "")), sum(totals.values()))
+    for item in wanted:
+        into = make_landing(job, arguments, item, totals[item["set"]])
+        if layout.ROOT in into.parents:
+            let_through(into.parent, layout.ROOT)
+        with told_of(plan, item):
+            _land_set(job, item, into, arguments.get("account"))
+
+
+def _land_set(job: Job, item: Dict[str, Any], into: Path, account: Optional[str]) -> None:
+    promised = item["artifacts"][0]
+    if Path(promised["path"]).name != MANIFEST:
+        raise IntegrityError("it does not hold collected files")
+    argv = restic.dump_argv(job.access, promised["snapshot"], str(Path(promised["path"]).parent))
+    source = spawn(argv, job.access.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert source.stdout and source.stderr
+    said = Tail(source.stderr)
+    unpacking = Unpacking(source.stdout, into, account)
+    job.watch([source], lambda: unpacking.count)
+    unpacking.join()
+    if source.returncode != 0 and not unpacking.gave_up:
+        raise restic.error_for(source.returncode, said.text())
+    if unpacking.error:
+        raise unpacking.error
+    compare(promised, unpacking)
+    rest = {artifact["name"]: artifact["sha256"] for artifact in item["artifacts"][1:]}
+    if rest and rest != {name: digest for name, (_size, digest) in unpacking.found.items()}:
+        raise IntegrityError("its receipt and its manifest list different files")
+
+
+def compare(promised: Dict[str, Any], unpacking: Unpacking) -> None:
+    """Raise IntegrityError unless the manifest is the ``promised`` one and what came back is exactly what it lists."""
+    raw = unpacking.manifest
+    if raw is None or hashlib.sha256(raw).hexdigest() != promised["sha256"]:
+        raise IntegrityError("its manifest came back with another content than promised", "restore another set")
+    manifest = json.loads(raw.decode("utf-8"))
+    broken = list(problems(_SCHEMA, manifest, "manifest"))
+    if broken:
+        raise IntegrityError("its manifest is not valid: " + "; ".join(broken[:3]))
+    listed = {file["name"]: (file["bytes"], file["sha256"]) for file in manifest["files"]}
+    differing = sorted(name for name in {*listed, *unpacking.found} if listed.get(name) != unpacking.found.get(name))
+    if differing:
+        raise IntegrityError(
+            f"{len(differing)} of {len(listed)} files are damaged, missing or not promised: {', '.join(differing[:3])}",
+            "this set is damaged; restore another one",
+        )
+
+
+class Unpacking:
+    """Write the files of a tar stream into a folder, in a thread; count and hash them. The end closes the stream."""
+
+    def __init__(self, stream: IO[bytes], into: Path, account: Optional[str]) -> None:
+        self.count = 0
+        self.manifest: Optional[bytes] = None
+        self.found: Dict[str, Any] = {}
+        self.error: Optional[BackstayError] = None
+        self.gave_up = False  # the end of the sender is then our doing
+        self._into = into
+        self._owner = pwd.getpwnam(account) if account else None
+        self._thread = threading.Thread(target=self._run, args=(stream,), daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until everything is written."""
+        self._thread.join()
+
+    def _run(self, stream: IO[bytes]) -> None:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    if not member.isdir():
+                        self._take(archive, member)
+            while stream.read(_BLOCK):  # what pads the archive; its sender wants to be rid of it
+                pass
+        except BackstayError as error:
+            self.error, self.gave_up = error, True
+        except tarfile.TarError as error:
+            self.error = IntegrityError(f"what came back is no archive: {error}")
+        except OSError as error:
+            self.error, self.gave_up = (
+                NoSpace(f"{self._into} cannot be written: {error.strerror}", "make room, then run again"),
+                True,
+            )
+        finally:
+            with contextlib.suppress(OSError):
+                stream.close()  # the sender must learn that nobody listens
+
+    def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        name = Path(member.name).name
+        content = archive.extractfile(member) if member.isreg() else None
+        if content is None or name in self.found or name in ("", ".", ".."):
+            raise IntegrityError(f"what came back holds {member.name!r}, which no tool of ours stored")
+        if name == MANIFEST:
+            self.manifest = content.read(_MANIFEST_BYTES)
+            return
+        self.found[name] = self._write(content, name)
+
+    def _write(self, content: IO[bytes], name: str) -> Any:
+        hasher, size = hashlib.sha256(), 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        descriptor = os.open(str(self._into / name), flags, 0o600)
+        with os.fdopen(descriptor, "wb") as target:
+            for block in iter(lambda: content.read(_BLOCK), b""):
+                target.write(block)
+                hasher.update(block)
+                size += len(block)
+                self.count += len(block)
+            if self._owner:
+                os.fchown(target.fileno(), self._owner.pw_uid, self._owner.pw_gid)
+        return size, hasher.hexdigest()
