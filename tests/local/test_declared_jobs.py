@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,9 @@ FACTS: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "oracle": {"kind": "full", "data_bytes": 1 << 30, "log_bytes": 1 << 20, "services": ["oracle@ORCL"]},
 }
+LANDING = {"land", "land_files"}
 PLAN = {"hash": "ab" * 32, "target": "2026-11-21T09:00:00.000000Z", "stop_at": None, "sets": ["x"], "kinds": ["full"]}
 VALUES: dict[str, Any] = {
     "backstay_work": "/var/lib/backstay/work/db1",
@@ -147,9 +150,10 @@ def test_what_a_role_declares_is_a_job(kept: dict[str, Any], app: str, way: str)
         return
     declared = kept[f"{app} {way}"]
     arguments = {"action": action, "app": app, "host": "db1", "source": "db1", "repository": {"name": "db1"}, "job": declared}
-    more = {"kind": given.get("kind", "full"), "transport": "stream"} if action == "backup" else {"plan": PLAN["hash"]}
+    transport = "stage" if any("collect" in step for step in declared["steps"]) else "stream"
+    more = {"kind": given.get("kind", "full"), "transport": transport} if action == "backup" else {"plan": PLAN["hash"]}
     job = specification({**arguments, **more})
-    assert job["resource"].startswith(f"{app}:/")
+    assert re.match(rf"{app}:(/|[A-Z]).*", job["resource"])
     assert set(declared) == {"resource", "steps"}
     assert "{{" not in json.dumps(declared)
 
@@ -163,7 +167,9 @@ def test_a_restore_in_place_lands_before_it_stops_and_checks_after_it_starts(kep
     found = types(kept, f"{app} restore")
     states = [step["service"]["state"] for step in kept[f"{app} restore"]["steps"] if "service" in step]
     assert states == ["stopped", "started"]
-    assert found.index("land") < found.index("service") < found.index("swap")
+    landed = max(index for index, name in enumerate(found) if name in LANDING)
+    exchanged = max(index for index, name in enumerate(found) if name in ("swap", "app") and index < found.index("discard"))
+    assert landed < found.index("service") < exchanged
     assert found[-1] == "app", "the last word is the check"
 
 
@@ -171,12 +177,17 @@ def test_a_restore_in_place_lands_before_it_stops_and_checks_after_it_starts(kep
 @pytest.mark.parametrize("way", ["verify", "aside", "verify logs"])
 def test_beside_the_live_server_nothing_live_is_touched(kept: dict[str, Any], app: str, way: str) -> None:
     assert not {"service", "swap"} & set(types(kept, f"{app} {way}"))
-    landed = [step["land"]["into"] for step in kept[f"{app} {way}"]["steps"] if "land" in step]
+    steps = kept[f"{app} {way}"]["steps"]
+    landed = [step[name]["into"] for step in steps for name in LANDING if name in step]
     assert landed
-    live = FACTS[app]["datadir"]
+    live = FACTS[app].get("datadir", "/u02/oradata")
     assert not [into for into in landed if into == live or into.startswith(live + "/")]
     if way == "aside":
-        assert all(into.startswith("/srv/side/") for into in landed)
+        side = [step["land"]["into"] for step in steps if "land" in step]
+        side += [
+            step["app"]["arguments"]["directory"] + "/" for step in steps if step.get("app", {}).get("call") == "begin_side"
+        ]
+        assert side and all(into.startswith("/srv/side/") for into in side)
 
 
 @pytest.mark.parametrize("app", APPS)
@@ -184,8 +195,8 @@ def test_a_verification_throws_away_what_it_landed(kept: dict[str, Any], app: st
     steps = kept[f"{app} verify"]["steps"]
     gone = [step["discard"]["path"] for step in steps if "discard" in step]
     for step in steps:
-        if "land" in step:
-            assert any(step["land"]["into"].startswith(path) for path in gone)
+        for name in LANDING & set(step):
+            assert any(step[name]["into"].startswith(path) for path in gone)
     assert "discard" in steps[-1]
 
 

@@ -31,7 +31,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "backstay_position": (
         "str",
         "Position of the engine to restore to, instead of a moment or a set. For MariaDB V(gtid:0-7-26) ends with that"
-        " transaction, V(mysqld-bin.000007:1234) before that place of a binary log.",
+        " transaction, V(mysqld-bin.000007:1234) before that place of a binary log; for Oracle V(scn:12345) before that SCN.",
     ),
     "backstay_confirm": ("str", "Inventory names of the hosts whose data may be replaced, separated by commas."),
     "backstay_runbook": ("path", "Path of the runbook file on the control node."),

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Oracle databases through RMAN. Procedure and sources: docs/systems/oracle.md."""
+
+from __future__ import annotations
+
+from .calls import CALLS
+from .capture import consumes, seal
+from .history import covers
+from .inspection import preflight
+
+KINDS = ("full", "incremental", "log")
+
+__all__ = ["CALLS", "KINDS", "consumes", "covers", "preflight", "seal"]

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run RMAN and SQL*Plus as the account of the server: fixed language and dates, never a password on a command line.
+
+The account comes in through the operating system (``/``) or through a wallet (``/@ALIAS``); nothing else is accepted.
+"""
+
+from __future__ import annotations
+
+import csv
+import pwd
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
+
+from ... import layout
+from ...errors import BadInput, CommandFailed
+from ...files import let_through, tree_bytes, write_atomic
+from ...process import Tail, run, spawn, spell_status
+from .cmdfile import render
+from .messages import error_of, warnings
+from .text import system_identifier
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+Rows = List[List[str]]
+ORATAB = Path("/etc/oratab")
+_CONNECT = re.compile(r"^/(@[A-Za-z0-9_.]{1,64})?\Z")
+_ASK_SECONDS = 300
+_MARK = "backstay-answer:"
+# Numbers as wide as they are (the default shows an SCN as 1.2E+12), one CSV record a row, the first error ends it.
+_PROLOGUE = """WHENEVER SQLERROR EXIT FAILURE
+WHENEVER OSERROR EXIT FAILURE
+SET DEFINE OFF
+SET ECHO OFF
+SET VERIFY OFF
+SET FEEDBACK OFF
+SET HEADING OFF
+SET PAGESIZE 0
+SET LINESIZE 32767
+SET TRIMSPOOL ON
+SET NUMWIDTH 40
+"""
+
+
+class Instance(NamedTuple):
+    """One instance of the host and how to reach it. ``zone`` is the server's time zone, as TZ spells it."""
+
+    sid: str
+    home: str
+    account: str
+    connect: str = "/"
+    base: str = ""
+    tns_admin: str = ""
+    zone: str = ":/etc/localtime"
+
+    def environment(self) -> Dict[str, str]:
+        """Return the variables of every tool. The zone is the server's: who starts an instance gives it its clock."""
+        found = {
+            "ORACLE_SID": self.sid,
+            "ORACLE_HOME": self.home,
+            "NLS_LANG": "AMERICAN_AMERICA.AL32UTF8",
+            "NLS_DATE_FORMAT": "YYYY-MM-DD HH24:MI:SS",
+            "TZ": self.zone,
+            "HOME": pwd.getpwnam(self.account).pw_dir,
+        }
+        more = {"ORACLE_BASE": self.base, "TNS_ADMIN": self.tns_admin}
+        return dict(found, **{name: value for name, value in more.items() if value})
+
+    def rman_argv(self, cmdfile: str) -> List[str]:
+        """Return the command line of RMAN on a command file."""
+        return [f"{self.home}/bin/rman", "target", self.connect, "nocatalog", f"cmdfile={cmdfile}"]
+
+    def sqlplus_argv(self) -> List[str]:
+        """Return the command line of SQL*Plus; statements come on standard input."""
+        return [f"{self.home}/bin/sqlplus", "-S", "-L", f"{self.connect} as sysdba"]
+
+
+def instance(options: Dict[str, Any]) -> Instance:
+    """Return the instance that ``options`` name. Raise BadInput for what cannot be one, and for a password."""
+    sid = system_identifier(str(options.get("sid") or ""))
+    connect = options.get("connect") or "/"
+    if not _CONNECT.match(connect):
+        raise BadInput("app_oracle_connect must be / or /@ALIAS", "keep the password in a wallet (docs/systems/oracle.md)")
+    home = options.get("home") or home_of(sid)
+    if not home.startswith("/"):
+        raise BadInput(f"{ORATAB} does not name the home of {sid}", "set app_oracle_home")
+    return Instance(
+        sid,
+        home.rstrip("/"),
+        options.get("account") or "oracle",
+        connect,
+        options.get("base") or "",
+        options.get("tns_admin") or "",
+        options.get("zone") or ":/etc/localtime",
+    )
+
+
+def home_of(sid: str) -> str:
+    """Return the ORACLE_HOME of ``sid`` by the host's oratab, empty when it has no line there."""
+    lines = ORATAB.read_text(encoding="utf-8", errors="replace").splitlines() if ORATAB.exists() else []
+    for line in lines:
+        fields = line.split("#", 1)[0].strip().split(":")
+        if len(fields) >= 2 and fields[0] == sid:
+            return fields[1]
+    return ""
+
+
+def sqlplus(server: Instance, statements: str, timeout: float = _ASK_SECONDS) -> str:
+    """Run ``statements`` and return what they print. Raise the error that a failed one means."""
+    done = run(
+        server.sqlplus_argv(),
+        timeout,
+        account=server.account,
+        extra_environment=server.environment(),
+        feed=(_PROLOGUE + statements.rstrip("\n") + "\nEXIT SUCCESS\n").encode(),
+    )
+    if done.status != 0:
+        raise error_of(f"SQL*Plus on {server.sid}", f"{done.stdout}\n{done.stderr}", spell_status(done.status))
+    return done.stdout
+
+
+def ask(server: Instance, questions: Dict[str, str], timeout: float = _ASK_SECONDS) -> Dict[str, Rows]:
+    """Return the rows of every question (a SELECT without its end), all asked in one session; values are text."""
+    lines = ["SET MARKUP CSV ON DELIMITER , QUOTE ON"]
+    for name, sql in questions.items():
+        lines += [f"PROMPT {_MARK}{name}", " ".join(sql.split()) + ";"]
+    return answers(sqlplus(server, "\n".join(lines), timeout), list(questions))
+
+
+def answers(output: str, names: List[str]) -> Dict[str, Rows]:
+    """Return the rows of each named answer in ``output``. Raise CommandFailed when one is missing."""
+    found: Dict[str, List[str]] = {}
+    current: Optional[List[str]] = None
+    for line in output.splitlines():
+        if line.startswith(_MARK):
+            current = found.setdefault(line[len(_MARK) :].strip(), [])
+        elif current is not None and line.strip():
+            current.append(line)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise CommandFailed(f"SQL*Plus ended without an answer to: {', '.join(missing)}")
+    return {name: [[cell.strip() for cell in row] for row in csv.reader(found[name])] for name in names}
+
+
+def query(server: Instance, sql: str) -> Rows:
+    """Return the rows of one SELECT."""
+    return ask(server, {"rows": sql})["rows"]
+
+
+def rman(job: Job, server: Instance, name: str, commands: List[str], writes_to: Optional[Path] = None) -> str:
+    """Run RMAN on ``commands`` and return what it said, which stays in the job's folder as ``rman-NAME.log``.
+
+    RMAN is watched for a stall by what grows: its own words and the files in ``writes_to``. Raise the error that a failure
+    means. Harmless warnings become checks of the set.
+    """
+    folder = job.work / "rman"
+    folder.mkdir(mode=0o711, exist_ok=True)
+    let_through(folder, layout.ROOT)
+    path = folder / f"{name}.rman"
+    write_atomic(path, render(commands).encode())
+    shutil.chown(str(path), server.account)
+    process = spawn(
+        server.rman_argv(str(path)),
+        server.environment(),
+        server.account,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+    )
+    assert process.stdout is not None
+    said = Tail(process.stdout, 64 << 20, str(job.folder.path / f"rman-{name}.log"))
+    job.watch([process], lambda: len(said.peek()) + (tree_bytes(writes_to) if writes_to else 0))
+    text = said.text()
+    if process.returncode != 0:
+        error = error_of("RMAN", text, spell_status(process.returncode))
+        error.hint = f"{error.hint + '; ' if error.hint else ''}see {job.folder.path}/rman-{name}.log"
+        raise error
+    for warning in warnings(text):
+        job.seen["checks"].append({"name": "RMAN", "status": "warning", "detail": warning})
+    return text

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start and stop instances for the time of a job.
+
+What is started here lives in the unit of the job and ends with it, whatever happens; the instance that stays is started by its
+service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+from pathlib import Path
+from typing import List
+
+from ...errors import BackstayError, CommandFailed, Refused
+from ...files import write_atomic
+from .client import ORATAB, Instance, ask, sqlplus
+from .text import quoted
+
+_START_SECONDS = 1800
+_DOWN = ("ORA-01034", "ORA-27101")
+
+
+def status(server: Instance) -> str:
+    """Return the status of the instance (STARTED, MOUNTED, OPEN), empty when it is down."""
+    try:
+        return ask(server, {"status": "SELECT status FROM v$instance"})["status"][0][0]
+    except BackstayError as error:
+        if any(code in error.message for code in _DOWN):
+            return ""
+        raise
+
+
+def start(server: Instance, parameter_file: str = "") -> None:
+    """Start the instance without a database, from ``parameter_file`` or its own."""
+    pfile = f" PFILE={quoted(parameter_file)}" if parameter_file else ""
+    sqlplus(server, f"STARTUP NOMOUNT{pfile}", _START_SECONDS)
+    if status(server) != "STARTED":
+        raise CommandFailed(f"the instance {server.sid} did not start")
+
+
+def stop(server: Instance) -> None:
+    """Shut an open database down in order."""
+    sqlplus(server, "SHUTDOWN IMMEDIATE", _START_SECONDS)
+
+
+def abort(server: Instance) -> None:
+    """End the instance at once; its files stay as they are. One that is down is left alone."""
+    if status(server):
+        sqlplus(server, "SHUTDOWN ABORT", _START_SECONDS)
+
+
+def sweep(server: Instance) -> None:
+    """Remove what a scratch instance leaves in the home of the software."""
+    for name in (f"lk{server.sid.upper()}", f"hc_{server.sid}.dat"):
+        with contextlib.suppress(FileNotFoundError):
+            (Path(server.home) / "dbs" / name).unlink()
+
+
+def give_directories(server: Instance, folders: List[str]) -> None:
+    """Make every one of ``folders`` that is missing, with what is missing above it, for the server's account."""
+    entry = pwd.getpwnam(server.account)
+    for folder in dict.fromkeys(name for name in folders if name.startswith("/")):
+        missing = [path for path in [Path(folder), *Path(folder).parents] if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir(mode=0o750)
+            os.chown(str(path), entry.pw_uid, entry.pw_gid)
+
+
+def give_file(server: Instance, path: Path, content: bytes) -> None:
+    """Write ``path`` for the server's account only."""
+    entry = pwd.getpwnam(server.account)
+    write_atomic(path, content)
+    os.chown(str(path), entry.pw_uid, entry.pw_gid)
+
+
+def enter_into_oratab(server: Instance) -> None:
+    """Make sure that the host's start scripts know the instance. Raise Refused when they know it with another home."""
+    text = ORATAB.read_text(encoding="utf-8", errors="replace") if ORATAB.exists() else ""
+    match = re.search(rf"^{re.escape(server.sid)}:([^:\n]*):", text, re.MULTILINE)
+    if match is None:
+        kept = ORATAB.stat() if ORATAB.exists() else None
+        separator = "" if not text or text.endswith("\n") else "\n"
+        write_atomic(ORATAB, f"{text}{separator}{server.sid}:{server.home}:Y\n".encode())
+        ORATAB.chmod(kept.st_mode & 0o777 if kept else 0o664)
+        os.chown(str(ORATAB), kept.st_uid if kept else 0, kept.st_gid if kept else 0)
+    elif match.group(1).rstrip("/") != server.home:
+        raise Refused(f"{ORATAB} has {server.sid} with the home {match.group(1)}, not {server.home}", "set app_oracle_home")

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restores: control file from its piece, all data files to before a point, OPEN RESETLOGS, proof. Nothing live is overwritten.
+
+Sources: docs/systems/oracle.md. RMAN's repository is the control file, so the restored one decides what RMAN knows; landed
+pieces are made known to it, and those that lie where they were written count no more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+from ...errors import CommandFailed, IntegrityError
+from ...moment import parse_moment
+from . import cmdfile, dictionary, instances, parameters
+from .capture import PARAMETERS, PASSWORDS, server_of
+from .client import Instance, ask, rman, sqlplus
+from .clock import until_time
+from .cmdfile import Until
+from .dictionary import Rows, listed
+from .history import parse_position, unbroken
+from .text import identifier, quoted
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+_WRITE = "READ WRITE"
+
+
+def plan_of(job: Job) -> Dict[str, Any]:
+    """Return the plan of the job."""
+    from ...worker.land import planned
+
+    return planned(job.specification)
+
+
+def data_sets(plan: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Return the receipts of the planned data sets, oldest first."""
+    return [item for item in plan["receipts"] if item["kind"] != "log"]
+
+
+def stretch_of(item: Dict[str, Any]) -> Dict[str, str]:
+    """Return ``{id, first, last}`` of a planned set; a log set, known by its tags, says it in another shape."""
+    if isinstance(item.get("stream"), dict):
+        return {key: item["stream"][key] for key in ("id", "first", "last")}
+    return {"id": item["stream"], "first": item["first"], "last": item["last"]}
+
+
+def until_of(plan: Dict[str, Any]) -> Until:
+    """Return where recovery stops: before the position, before the second of the moment, or at the end of the last set.
+
+    Raise IntegrityError when the log sets do not continue the data.
+    """
+    line = [stretch_of(item) for item in [*data_sets(plan)[-1:], *(i for i in plan["receipts"] if i["kind"] == "log")]]
+    unbroken(line)
+    if plan["position"]:
+        return Until(scn=parse_position(plan["position"]))
+    if plan["stop_at"]:
+        # In the clock of the database, wherever it is restored: redo holds its local times.
+        return Until(time=until_time(data_sets(plan)[0]["facts"]["zone"], parse_moment(plan["stop_at"])))
+    return Until(scn=int(line[-1]["last"]))
+
+
+def control_set(plan: Dict[str, Any]) -> str:
+    """Return the set whose control file is used: the newest one that is not younger than where recovery stops."""
+    stops_within = plan["stop_at"] or plan["position"]
+    return str(data_sets(plan)[-1]["set"] if stops_within else plan["receipts"][-1]["set"])
+
+
+def piece(landing: str, set_id: str, prefix: str) -> str:
+    """Return the path of the only landed piece of a set whose name begins with ``prefix``."""
+    found = sorted(str(path) for path in (Path(landing) / set_id).glob(prefix + "_*"))
+    if len(found) != 1:
+        raise IntegrityError(f"set {set_id} holds {len(found)} pieces '{prefix}' instead of one")
+    return found[0]
+
+
+def begin_restore(job: Job, arguments: Dict[str, Any]) -> None:
+    """Start the instance without a database, from its own parameter file or the set's.
+
+    ``arguments``: landing, directory (empty: the original places), parameters (``missing``, ``always``). From here on live
+    files move aside.
+    """
+    from ...worker.steps import begin_exchange
+
+    server = server_of(job)
+    instances.abort(server)  # its service is stopped; somebody may have started it by hand
+    begin_exchange(job)
+    own = [path for path in _parameter_files(server) if path.exists()]
+    if own and arguments.get("parameters") != "always":
+        instances.start(server)
+    else:
+        _bring_parameters(job, server, str(arguments["landing"]), arguments.get("directory") or "")
+    values = dictionary.parameters(ask(server, {"values": dictionary.PARAMETERS})["values"])
+    controls = listed(values.get("control_files"))
+    if not controls:
+        raise CommandFailed(f"the parameter file of {server.sid} names no control files", "set control_files in it")
+    _make_way(job, server, controls)
+    restore_control_file(job, server, str(arguments["landing"]))
+
+
+def restore_control_file(job: Job, server: Instance, landing: str) -> None:
+    """Bring the control file back, mount it, and make every landed piece known to it."""
+    plan = plan_of(job)
+    chosen = control_set(plan)
+    dbid = int(data_sets(plan)[0]["facts"]["dbid"])
+    commands = cmdfile.control_file_back(dbid, piece(landing, chosen, "current"))
+    rman(job, server, "control-file", [*commands, *cmdfile.known_pieces(landing)])
+    row = dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
+    if row["dbid"] != dbid:
+        raise IntegrityError(f"the control file of set {chosen} is of DBID {row['dbid']}, not {dbid}")
+
+
+def _parameter_files(server: Instance) -> List[Path]:
+    folder = Path(server.home) / "dbs"
+    return [folder / f"spfile{server.sid}.ora", folder / f"init{server.sid}.ora"]
+
+
+def _make_way(job: Job, server: Instance, paths: List[str]) -> None:
+    """Move the files that lie at ``paths`` aside and make the directories for those that will come."""
+    from ...worker.aside import set_aside
+
+    instances.give_directories(server, [str(Path(path).parent) for path in paths])
+    set_aside(job.folder.path, job.specification["run"], f"the database {server.sid}", paths)
+
+
+def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) -> None:
+    """Give the instance the parameter file of the set, in the form that the source had, and start it."""
+    data = data_sets(plan_of(job))[-1]
+    source, brought = data["facts"], Path(landing) / data["set"]
+    text = (brought / PARAMETERS).read_text(encoding="utf-8", errors="replace")
+    if directory:
+        text = parameters.write(parameters.moved(parameters.read(text), directory))
+    instances.give_directories(server, parameters.places_in(parameters.read(text)))
+    spfile, init = _parameter_files(server)
+    passwords = init.with_name(f"orapw{server.sid}")
+    lacks_passwords = (brought / PASSWORDS).exists() and not passwords.exists()
+    _make_way(job, server, [str(spfile), str(init), *([str(passwords)] if lacks_passwords else [])])
+    if lacks_passwords:
+        instances.give_file(server, passwords, (brought / PASSWORDS).read_bytes())
+    if not source["server_parameter_file"]:
+        instances.give_file(server, init, text.encode())
+        instances.start(server)
+        return
+    beginning = job.work / "rman" / "start.ora"
+    beginning.parent.mkdir(mode=0o711, exist_ok=True)
+    instances.give_file(server, beginning, text.encode())
+    instances.start(server, str(beginning))
+    if directory:
+        sqlplus(server, f"CREATE SPFILE = {quoted(str(spfile))} FROM PFILE = {quoted(str(beginning))};")
+    else:
+        commands = cmdfile.server_parameters_back(int(source["dbid"]), piece(landing, data["set"], "spfile"), str(spfile))
+        rman(job, server, "parameters", commands)
+    instances.abort(server)
+    instances.start(server)
+
+
+def recover(job: Job, arguments: Dict[str, Any]) -> None:
+    """Restore all data files and recover them. ``arguments``: landing, directory, channels."""
+    server, directory = server_of(job), arguments.get("directory") or ""
+    found = _files(server)
+    _make_way(job, server, [moved_name(directory, row[0], row[1]) for rows in found.values() for row in rows])
+    recover_files(job, server, found, directory, int(arguments.get("channels", 1)))
+
+
+def _files(server: Instance) -> Dict[str, Rows]:
+    """Return number and name of every file that the mounted control file knows."""
+    questions = {"DATAFILE": dictionary.DATA_FILES, "TEMPFILE": dictionary.TEMP_FILES, "LOGFILE": dictionary.ONLINE_LOGS}
+    return ask(server, questions)
+
+
+def moved_name(directory: str, number: str, name: str) -> str:
+    """Return the path of a file below ``directory`` (empty: where it was).
+
+    With its number: in a container database every container has a system01.dbf.
+    """
+    return f"{directory}/{number}_{Path(name).name}" if directory else name
+
+
+def recover_files(job: Job, server: Instance, found: Dict[str, Rows], directory: str, channels: int) -> None:
+    """Restore and recover; with ``directory`` every file comes to a new place, the online logs included."""
+    places = {
+        kind: {row[0]: moved_name(directory, row[0], row[1]) for row in found[kind]} if directory else {}
+        for kind in ("DATAFILE", "TEMPFILE")
+    }
+    rman(job, server, "data", cmdfile.data_back(until_of(plan_of(job)), channels, places))
+    if directory:
+        renames = [(row[1], moved_name(directory, f"log{row[0]}", row[1])) for row in found["LOGFILE"]]
+        lines = [f"ALTER DATABASE RENAME FILE {quoted(old)} TO {quoted(new)};" for old, new in renames]
+        sqlplus(server, "\n".join(lines))
+
+
+def resetlogs_due(control_file: str, stopped_early: bool) -> bool:
+    """Return whether the database has to be opened with RESETLOGS: after a restored control file or incomplete recovery.
+
+    ``control_file``: CURRENT, BACKUP or CREATED, as v$database says. Where it is not due the server refuses it (ORA-01139).
+    """
+    return stopped_early or control_file != "CURRENT"
+
+
+def open_database(job: Job, server: Instance) -> None:
+    """Open the recovered database and remember which SCN it was recovered to."""
+    row = dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
+    tracking = "SELECT status FROM v$block_change_tracking"
+    more = ask(server, {"tracking": tracking, "flashback": "SELECT flashback_on FROM v$database"})
+    off = []
+    if more["tracking"] and more["tracking"][0][0] == "ENABLED":
+        off.append(("ALTER DATABASE DISABLE BLOCK CHANGE TRACKING", "block change tracking"))
+    if more["flashback"] and more["flashback"][0][0] == "YES":
+        off.append(("ALTER DATABASE FLASHBACK OFF", "flashback"))
+    form = "RESETLOGS" if resetlogs_due(str(row["control_file"]), stopped_early=True) else "NORESETLOGS"
+    sqlplus(server, "".join(f"{statement};\n" for statement, _what in off) + f"ALTER DATABASE OPEN {form};", 3600)
+    opened = dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
+    job.seen["facts"]["reached"] = {"scn": opened["resetlogs"]}
+    for _statement, what in off:
+        detail = f"{what} belonged to the former files and is off now; switch it on again"
+        job.seen["checks"].append({"name": what, "status": "warning", "detail": detail})
+
+
+def open_restored(job: Job, arguments: Dict[str, Any]) -> None:
+    """Open the restored database, shut it down in order, and leave it to its service; ``arguments``: keep_aside."""
+    from ...worker import aside
+
+    server = server_of(job)
+    open_database(job, server)
+    instances.stop(server)
+    instances.enter_into_oratab(server)
+    job.seen["aside"] = aside.finish(job.folder.path)
+    job.seen["keep_aside"] = bool(arguments.get("keep_aside", True))
+
+
+def check(job: Job, arguments: Dict[str, Any]) -> None:
+    """Prove a restored database: open, its pluggable databases too, every block read, no file in need of recovery."""
+    prove_open(job, server_of(job))
+
+
+def prove_open(job: Job, server: Instance) -> None:
+    """Open what was open in the source, then prove the database behind ``server``. Raise IntegrityError naming what fails."""
+    source = data_sets(plan_of(job))[-1]["facts"]
+    wanted = [name for name, mode in source["pluggable"].items() if mode == _WRITE]
+    present = dict(row[:2] for row in ask(server, {"pluggable": dictionary.PLUGGABLE})["pluggable"])
+    closed = [name for name in wanted if name in present and present[name] != _WRITE]
+    if closed:
+        sqlplus(server, "\n".join(f"ALTER PLUGGABLE DATABASE {identifier(name)} OPEN;" for name in closed), 3600)
+    rman(job, server, "validate", cmdfile.proof_of_database())
+    found = ask(
+        server,
+        {
+            "database": dictionary.DATABASE,
+            "pluggable": dictionary.PLUGGABLE,
+            "damaged": "SELECT file#, block#, blocks FROM v$database_block_corruption",
+            "recover": "SELECT file#, error FROM v$recover_file",
+        },
+    )
+    row = dictionary.database_row(found["database"])
+    modes = dict(item[:2] for item in found["pluggable"])
+    problems = [f"{row['name']} is {row['open_mode']}"] if row["open_mode"] != _WRITE else []
+    problems += [f"pluggable database {name} is {modes.get(name, 'missing')}" for name in wanted if modes.get(name) != _WRITE]
+    problems += [f"file {item[0]} has {item[2]} damaged blocks at {item[1]}" for item in found["damaged"]]
+    problems += [f"file {item[0]} needs recovery {item[1]}".strip() for item in found["recover"]]
+    if row["dbid"] != source["dbid"]:
+        problems.append(f"it has DBID {row['dbid']} instead of {source['dbid']}")
+    if problems:
+        raise IntegrityError(f"the restored database has {len(problems)} faults: " + "; ".join(problems[:5]))
+    detail = f"{row['name']} open, recovered to before SCN {job.seen['facts']['reached']['scn']}"
+    job.seen["checks"].append({"name": "open", "status": "ok", "detail": detail})
+    detail = f"every block of the data files read; {len(wanted)} pluggable databases open"
+    job.seen["checks"].append({"name": "VALIDATE DATABASE", "status": "ok", "detail": detail})
