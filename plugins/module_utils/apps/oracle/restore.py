@@ -225,7 +225,7 @@ def open_restored(job: Job, arguments: Dict[str, Any]) -> None:
     open_database(job, server)
     instances.stop(server)
     instances.enter_into_oratab(server)
-    job.seen["aside"] = aside.finish(job.folder.path)
+    job.seen.setdefault("aside", []).append(aside.finish(job.folder.path))
     job.seen["keep_aside"] = bool(arguments.get("keep_aside", True))
 
 
