@@ -15,7 +15,7 @@ from ...moment import format_moment, now
 from ...receipt import carried_chain
 from . import cmdfile, dictionary
 from .client import Instance, ask, rman, sqlplus
-from .history import Link, begin_of, end_of, first_to_take, foreign_base, link, mark, order, stretch
+from .history import Link, begin_of, end_of, first_to_take, foreign_base, link, mark, order, reach_back, stretch
 from .inspection import parameter_file_of
 from .text import quoted, tag_of
 
@@ -85,6 +85,7 @@ def begin(job: Job, arguments: Dict[str, Any]) -> None:
         "parent": (newest or {}).get("data"),
         "first": first,
         "scn": state.database["scn"],
+        "writable": {row[0] for row in ask(server, {"writable": dictionary.WRITABLE})["writable"]},
     }
 
 
@@ -92,8 +93,12 @@ def back_up_data(job: Job, arguments: Dict[str, Any]) -> None:
     """Back up all data files. ``arguments``: level, cumulative, channels, section_size, check_logical."""
     seen, folder = job.seen["oracle"], folder_of(job)
     rman(job, server_of(job), "data", cmdfile.data_files(str(folder), seen["tag"], arguments), folder)
-    row = ask(server_of(job), {"database": dictionary.DATABASE})["database"]
-    seen["scn"] = dictionary.database_row(row)["scn"]  # the files are consistent once redo up to here is applied
+    found = ask(server_of(job), {"database": dictionary.DATABASE, "writable": dictionary.WRITABLE})
+    seen["scn"] = dictionary.database_row(found["database"])["scn"]  # the files are consistent once redo up to here is applied
+    seen["writable"] |= {row[0] for row in found["writable"]}
+    files = dictionary.written(server_of(job), str(folder))["files"]
+    seen["oldest"] = min([item["scn"] for file, item in files.items() if file in seen["writable"]] or [seen["scn"]])
+    seen["first"] = reach_back(seen["state"], seen["first"], seen["oldest"])
 
 
 def back_up_control_file(job: Job, arguments: Dict[str, Any]) -> None:
@@ -199,8 +204,7 @@ def _seal_data(job: Job, found: Dict[str, Any], ends: Dict[str, Any]) -> Dict[st
     facts, seen, kind = job.specification["facts"], job.seen["oracle"], job.specification["kind"]
     _require_all_files(server_of(job), found["files"], kind)
     place = end_of(facts, ends)
-    oldest = min(item["scn"] for item in found["files"].values())
-    begin = begin_of(facts, ends)
+    oldest, begin = seen["oldest"], begin_of(facts, ends)
     if place["scn"] < seen["scn"] or begin["scn"] > oldest:
         raise CaptureFailed(
             f"the logs in the set reach from SCN {begin['scn']} to {place['scn']}, its data files need {oldest}"

@@ -26,7 +26,9 @@ ARCHIVED = """SELECT thread#, sequence#, first_change#, next_change#, status, de
 DATA_FILES = "SELECT file#, name, bytes FROM v$datafile ORDER BY file#"
 TEMP_FILES = "SELECT file#, name FROM v$tempfile ORDER BY file#"
 ONLINE_LOGS = "SELECT group#, member FROM v$logfile ORDER BY group#, member"
-CONTROL_FILES = "SELECT name FROM v$controlfile"
+# Files that are written to; those of a container that is closed or only read (PDB$SEED) need no redo since they were.
+WRITABLE = """SELECT d.file# FROM v$datafile d LEFT JOIN v$pdbs p ON p.con_id = d.con_id
+ WHERE d.enabled = 'READ WRITE' AND (p.open_mode IS NULL OR p.open_mode NOT IN ('MOUNTED', 'READ ONLY'))"""
 PLUGGABLE = "SELECT name, open_mode FROM v$pdbs ORDER BY con_id"
 # The newest base of each file on which RMAN would build its next level 1, whoever made it. Level 1 sets count as parents of
 # differential ones only.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ...errors import BadInput, IntegrityError
+from ...errors import BadInput, CaptureFailed, IntegrityError
 from .dictionary import Log, State
 
 _POSITION = re.compile(r"^scn:([0-9]{1,20})\Z")
@@ -147,6 +147,28 @@ def first_to_take(state: State, found: Optional[Link]) -> Dict[str, int]:
             if log is None or not log.available or log.next != cursor:
                 break
             sequence, cursor = sequence - 1, log.first
+        result[thread] = sequence
+    return result
+
+
+def reach_back(state: State, first: Dict[str, int], scn: int) -> Dict[str, int]:
+    """Return ``first`` moved back, thread by thread, to the log that holds ``scn``: data files are as old as their checkpoint.
+
+    Raise CaptureFailed when a log between is gone.
+    """
+    result = {}
+    for thread, sequence in first.items():
+        logs, current = state.archived.get(thread, {}), state.current[thread]
+        cursor = current["first"] if sequence == current["sequence"] else logs[sequence].first
+        while cursor > scn:
+            sequence -= 1
+            log = logs.get(sequence)
+            if log is None or not log.available or log.next != cursor:
+                raise CaptureFailed(
+                    f"the data files need redo from SCN {scn} on, and archived log {sequence} of thread {thread} is gone",
+                    "run ALTER SYSTEM CHECKPOINT, then back up again",
+                )
+            cursor = log.first
         result[thread] = sequence
     return result
 

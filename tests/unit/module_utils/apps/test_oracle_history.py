@@ -129,6 +129,18 @@ def test_a_full_set_begins_behind_a_hole() -> None:
     assert history.first_to_take(now, None) == {"1": 25}, "the open log is always needed, and closed by the backup"
 
 
+@pytest.mark.parametrize(("scn", "first"), [(250, 25), (249, 24), (240, 24), (215, 21)])
+def test_a_data_set_takes_the_log_in_which_its_oldest_file_was_checkpointed(scn: int, first: int) -> None:
+    assert history.reach_back(state(10, 25), {"1": 25}, scn) == {"1": first}
+
+
+def test_a_data_set_whose_redo_is_gone_is_no_set() -> None:
+    now = state(10, 25)
+    now.archived["1"][23] = log(23, available=False)
+    with pytest.raises(CaptureFailed, match="need redo from SCN 235 on, and archived log 23 of thread 1 is gone"):
+        history.reach_back(now, {"1": 25}, 235)
+
+
 def test_a_row_of_another_destination_makes_a_log_available() -> None:
     row = ["1", "5", "50", "60"]
     rows = [[*row, "A", "NO", "/gone", "10"], [*row, "A", "NO", "/there", "10"], [*row, "D", "YES", "", "10"]]
