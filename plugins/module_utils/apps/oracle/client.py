@@ -150,16 +150,21 @@ def query(server: Instance, sql: str) -> Rows:
     return ask(server, {"rows": sql})["rows"]
 
 
+def folder_for_tools(job: Job) -> Path:
+    """Return the folder of the job's scratch space in which the server's account reads what is written for it."""
+    folder = job.work / "rman"
+    folder.mkdir(mode=0o711, exist_ok=True)
+    let_through(folder, layout.ROOT)
+    return folder
+
+
 def rman(job: Job, server: Instance, name: str, commands: List[str], writes_to: Optional[Path] = None) -> str:
     """Run RMAN on ``commands`` and return what it said, which stays in the job's folder as ``rman-NAME.log``.
 
     RMAN is watched for a stall by what grows: its own words and the files in ``writes_to``. Raise the error that a failure
     means. Harmless warnings become checks of the set.
     """
-    folder = job.work / "rman"
-    folder.mkdir(mode=0o711, exist_ok=True)
-    let_through(folder, layout.ROOT)
-    path = folder / f"{name}.rman"
+    path = folder_for_tools(job) / f"{name}.rman"
     write_atomic(path, render(commands).encode())
     shutil.chown(str(path), server.account)
     process = spawn(

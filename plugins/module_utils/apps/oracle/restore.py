@@ -14,7 +14,7 @@ from ...errors import CommandFailed, IntegrityError
 from ...moment import parse_moment
 from . import cmdfile, dictionary, instances, parameters
 from .capture import PARAMETERS, PASSWORDS, server_of
-from .client import Instance, ask, rman, sqlplus
+from .client import Instance, ask, folder_for_tools, rman, sqlplus
 from .clock import until_time
 from .cmdfile import Until
 from .dictionary import Rows, listed
@@ -142,8 +142,7 @@ def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) 
         instances.give_file(server, init, text.encode())
         instances.start(server)
         return
-    beginning = job.work / "rman" / "start.ora"
-    beginning.parent.mkdir(mode=0o711, exist_ok=True)
+    beginning = folder_for_tools(job) / "start.ora"
     instances.give_file(server, beginning, text.encode())
     instances.start(server, str(beginning))
     if directory:
