@@ -100,9 +100,13 @@ def server_parameters_back(dbid: int, piece: str, target: str) -> List[str]:
     return [f"SET DBID {number(dbid)}", f"RESTORE SPFILE TO {quoted(target)} FROM {quoted(piece)}"]
 
 
-def known_pieces(folder: str) -> List[str]:
-    """Return what makes the landed pieces known and those unusable that lie where they were written and are no more."""
-    return [f"CATALOG START WITH {quoted(folder.rstrip('/') + '/')} NOPROMPT", "CROSSCHECK BACKUP"]
+def known_pieces(folders: Sequence[str]) -> List[str]:
+    """Return what makes the pieces in ``folders`` known, and those unusable that are no more where they were written.
+
+    Folder by folder: the server's account may list those, and only pass through what is above them.
+    """
+    found = [f"CATALOG START WITH {quoted(folder.rstrip('/') + '/')} NOPROMPT" for folder in folders]
+    return [*found, "CROSSCHECK BACKUP"]
 
 
 def data_back(until: Until, count: int, new_names: Dict[str, Dict[str, str]]) -> List[str]:

@@ -157,8 +157,8 @@ def reach_back(state: State, first: Dict[str, int], scn: int) -> Dict[str, int]:
     Raise CaptureFailed when a log between is gone.
     """
     result = {}
-    for thread in first:
-        logs, current, sequence = state.archived.get(thread, {}), state.current[thread], first[thread]
+    for thread, chosen in first.items():
+        logs, current, sequence = state.archived.get(thread, {}), state.current[thread], chosen
         cursor = current["first"] if sequence == current["sequence"] else logs[sequence].first
         while cursor > scn:
             sequence -= 1

@@ -105,7 +105,8 @@ def restore_control_file(job: Job, server: Instance, landing: str) -> None:
     chosen = control_set(plan)
     dbid = int(data_sets(plan)[0]["facts"]["dbid"])
     commands = cmdfile.control_file_back(dbid, piece(landing, chosen, "current"))
-    rman(job, server, "control-file", [*commands, *cmdfile.known_pieces(landing)])
+    landed = [f"{landing}/{item['set']}" for item in plan["receipts"]]
+    rman(job, server, "control-file", [*commands, *cmdfile.known_pieces(landed)])
     row = dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
     if row["dbid"] != dbid:
         raise IntegrityError(f"the control file of set {chosen} is of DBID {row['dbid']}, not {dbid}")

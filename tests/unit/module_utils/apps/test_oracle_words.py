@@ -196,12 +196,13 @@ def test_a_time_is_told_with_its_format() -> None:
 
 
 def test_a_control_file_comes_back_by_dbid_and_piece() -> None:
-    commands = cmdfile.control_file_back(1433672784, "/l/current_x") + cmdfile.known_pieces("/l")
+    commands = cmdfile.control_file_back(1433672784, "/l/current_x") + cmdfile.known_pieces(["/l/a", "/l/b"])
     assert commands == [
         "SET DBID 1433672784",
         "RESTORE CONTROLFILE FROM '/l/current_x'",
         "ALTER DATABASE MOUNT",
-        "CATALOG START WITH '/l/' NOPROMPT",
+        "CATALOG START WITH '/l/a/' NOPROMPT",
+        "CATALOG START WITH '/l/b/' NOPROMPT",
         "CROSSCHECK BACKUP",
     ]
 
