@@ -229,6 +229,7 @@ def _seal_data(job: Job, found: Dict[str, Any], ends: Dict[str, Any]) -> Dict[st
         "checks": checks,
         "facts": {
             **{key: facts[key] for key in (*kept, *more)},
+            "host": job.specification["source"],
             "sid": server_of(job).sid,
             "redo_from": begin["scn"],
             "files": {file: item["scn"] for file, item in found["files"].items()},

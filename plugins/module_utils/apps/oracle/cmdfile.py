@@ -11,6 +11,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from .text import file_format, number, quoted, size
 
+_NAMES_A_COMMAND = 50
+
 
 class Until(NamedTuple):
     """Where recovery stops: before an SCN, or before a second of the server's own clock (``2026-11-21 12:00:00``)."""
@@ -100,13 +102,13 @@ def server_parameters_back(dbid: int, piece: str, target: str) -> List[str]:
     return [f"SET DBID {number(dbid)}", f"RESTORE SPFILE TO {quoted(target)} FROM {quoted(piece)}"]
 
 
-def known_pieces(folders: Sequence[str]) -> List[str]:
-    """Return what makes the pieces in ``folders`` known, and those unusable that are no more where they were written.
+def known_pieces(pieces: Sequence[str]) -> List[str]:
+    """Return what makes the landed ``pieces`` known, and those unusable that are no more where they were written.
 
-    Folder by folder: the server's account may list those, and only pass through what is above them.
+    By their names, not CATALOG START WITH: beside them lie texts that are no pieces, and the account may not list all folders.
     """
-    found = [f"CATALOG START WITH {quoted(folder.rstrip('/') + '/')} NOPROMPT" for folder in folders]
-    return [*found, "CROSSCHECK BACKUP"]
+    turns = [pieces[index : index + _NAMES_A_COMMAND] for index in range(0, len(pieces), _NAMES_A_COMMAND)]
+    return [*(f"CATALOG BACKUPPIECE {', '.join(map(quoted, turn))}" for turn in turns), "CROSSCHECK BACKUP"]
 
 
 def data_back(until: Until, count: int, new_names: Dict[str, Dict[str, str]]) -> List[str]:

@@ -323,7 +323,9 @@ def inspect_target(server: Instance, options: Dict[str, Any], action: str) -> Tu
     checks = [landing_check(options)]
     if in_place:
         live = live_database(server)
-        checks += [owner_check(live, source), incarnation_check(live, source, bool(options.get("previous_incarnation")))]
+        checks.append(owner_check(live, source))
+        if source.get("host") == options["host"]:  # a copy on another host has an incarnation of its own
+            checks.append(incarnation_check(live, source, bool(options.get("previous_incarnation"))))
         checks.append(room_check(options, source))
     elif options.get("restore_to"):
         checks += [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 from ...errors import CommandFailed, IntegrityError
 from ...moment import parse_moment
 from . import cmdfile, dictionary, instances, parameters
-from .capture import PARAMETERS, PASSWORDS, server_of
+from .capture import PARAMETERS, PASSWORDS, TRACE, server_of
 from .client import Instance, ask, folder_for_tools, rman, sqlplus
 from .clock import until_time
 from .cmdfile import Until
@@ -67,6 +67,11 @@ def control_set(plan: Dict[str, Any]) -> str:
     return str(data_sets(plan)[-1]["set"] if stops_within else plan["receipts"][-1]["set"])
 
 
+def pieces_in(folder: Path) -> List[str]:
+    """Return the paths of the backup pieces of a landed set; texts are none."""
+    return sorted(str(path) for path in folder.iterdir() if path.name not in (PARAMETERS, PASSWORDS, TRACE))
+
+
 def piece(landing: str, set_id: str, prefix: str) -> str:
     """Return the path of the only landed piece of a set whose name begins with ``prefix``."""
     found = sorted(str(path) for path in (Path(landing) / set_id).glob(prefix + "_*"))
@@ -105,7 +110,7 @@ def restore_control_file(job: Job, server: Instance, landing: str) -> None:
     chosen = control_set(plan)
     dbid = int(data_sets(plan)[0]["facts"]["dbid"])
     commands = cmdfile.control_file_back(dbid, piece(landing, chosen, "current"))
-    landed = [f"{landing}/{item['set']}" for item in plan["receipts"]]
+    landed = [path for item in plan["receipts"] for path in pieces_in(Path(landing) / item["set"])]
     rman(job, server, "control-file", [*commands, *cmdfile.known_pieces(landed)])
     row = dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
     if row["dbid"] != dbid:

@@ -201,8 +201,7 @@ def test_a_control_file_comes_back_by_dbid_and_piece() -> None:
         "SET DBID 1433672784",
         "RESTORE CONTROLFILE FROM '/l/current_x'",
         "ALTER DATABASE MOUNT",
-        "CATALOG START WITH '/l/a/' NOPROMPT",
-        "CATALOG START WITH '/l/b/' NOPROMPT",
+        "CATALOG BACKUPPIECE '/l/a', '/l/b'",
         "CROSSCHECK BACKUP",
     ]
 
