@@ -10,7 +10,7 @@ WITH_LAB := tests/lab_tools/with-lab.sh
 conformance: venv ## Stand-ins against their specification, raw commands in the lab (SHORT=--short leaves out the long ones)
 	@LAB_ONLY=app_powershare,app_oracle,oracle-spare1 $(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadfile --durations=10 $(SHORT) tests/conformance
 
-e2e: venv ## Round trip of one app, or one story: make e2e APP=mysql, APP=schedule
+e2e: venv ## Round trip of one app and its own stories, or one story: make e2e APP=oracle, APP=schedule
 	@if [ -z "$(filter $(APPS) $(STORIES),$(APP))" ]; then \
 		echo "make e2e needs a name: there is no '$(APP)', apps: $(APPS), stories: $(STORIES)" >&2; exit 2; fi
 	@$(WITH_LAB) $(BIN)/pytest -q $(if $(filter $(APPS),$(APP)),tests/integration/test_round_trip.py --app $(APP)) \

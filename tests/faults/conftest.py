@@ -35,6 +35,7 @@ SHORT = frozenset(
         "test_a_dialog_is_open_and_the_mail_server_does_not_quit",
         "test_resource_forks_that_are_lost_on_the_way_back",
         "test_disk_full_while_stopped",
+        "test_a_piece_that_is_cut_off_or_exchanged_is_no_set",
     }
 )
 

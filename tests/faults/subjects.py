@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab_tools import powershare, shop, tally
+from lab_tools import oracle, powershare, shop, tally
 from lab_tools.fleet import Fleet
 from lab_tools.waiting import wait_until
 
@@ -150,10 +150,45 @@ class PowerShareSubject:
         return self._fleet.run(self.host, "systemctl", "show", "--value", "--property=MainPID", self.service).strip()
 
 
+class OracleSubject:
+    """An Oracle database (its stand-in) with its ledger, whose writer commits all the time; one module of tests is its own."""
+
+    app = "oracle"
+    module = "test_oracle"
+    host = oracle.HOST
+    service = f"oracle@{oracle.SID}.service"
+    capture_step = "Take the data files"
+    landing_step = "land full"
+    start_step = "Start the database"
+    datadir = f"/u02/oradata/{oracle.SID}"
+    yard = "/var/lib/backstay/work/oracle1+oracle/landing"
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def prepare(self) -> None:
+        """Have the database and its application running, whatever ran before."""
+        if not oracle.ask_check(self._fleet, self.host)["ok"]:
+            self._fleet.run(self.host, "rm", "-rf", self.datadir)
+            self._fleet.up(only=[self.host])
+        oracle.start_writer(self._fleet, self.host)
+
+    def mark(self) -> oracle.Commit:
+        """Return the last transaction that the application knows to be committed: it must never be missed again."""
+        return oracle.commits(self._fleet, self.host, newest=1)[0]
+
+    def prove(self, known: oracle.Commit) -> dict[str, Any]:
+        """Prove that the application runs, commits, and has lost nothing. Raise AssertionError otherwise."""
+        before = self.mark()
+        wait_until(lambda: self.mark() != before, "the application commits", 90)
+        return oracle.check(self._fleet, self.host, known=known)
+
+
 SUBJECTS: dict[str, Any] = {
     "mysql": MysqlSubject,
     "mysql-pitr": MysqlLogsSubject,
     "files": FilesSubject,
     "powershare": PowerShareSubject,
+    "oracle": OracleSubject,
 }
 Subject = MysqlSubject

@@ -87,11 +87,10 @@ def rman(fleet: Fleet, commands: str, host: str = HOST, sid: str = SID) -> str:
 
 def destroy(fleet: Fleet, host: str = HOST, sid: str = SID) -> str:
     """Kill the instance and delete data files, control files, online and archived logs and parameter files; prove the loss."""
-    kill = f"systemctl stop orawriter@{sid}.service; systemctl kill --signal=KILL oracle@{sid}.service; systemctl stop oracle@{sid}.service"
-    places = f"/u02/oradata/{sid} /u03/fra/{sid}"
-    fleet.shell(
-        host, f"{kill}; rm -rf {places}; rm -f {HOME}/dbs/spfile{sid}.ora {HOME}/dbs/init{sid}.ora {HOME}/dbs/orapw{sid}"
-    )
+    for words in (["stop", f"orawriter@{sid}"], ["kill", "--signal=KILL", f"oracle@{sid}"], ["stop", f"oracle@{sid}"]):
+        fleet.ask(host, ["systemctl", *words], timeout=120)
+    files = " ".join(f"{HOME}/dbs/{name}" for name in (f"spfile{sid}.ora", f"init{sid}.ora", f"orapw{sid}"))
+    fleet.shell(host, f"rm -rf /u02/oradata/{sid} /u03/fra/{sid}; rm -f {files}")
     fleet.ask(host, ["systemctl", "restart", f"oracle@{sid}.service"], timeout=120)
     answer = ask_check(fleet, host, sid)
     assert not answer["ok"], f"the database {sid} on {host} survived its destruction: {answer}"

@@ -85,13 +85,17 @@ def exchange(job: Job, arguments: Dict[str, Any]) -> None:
 def begin_exchange(job: Job) -> None:
     """Prepare for live data that moves aside, before it does.
 
-    What was stopped for it is held: after a power cut no boot may start it on data that is half exchanged or not proved yet.
-    And nothing made before may be continued afterwards.
+    What was stopped for it is held, and what was down already: after a power cut no boot may start it on data that is half
+    exchanged or not proved yet. And nothing made before may be continued afterwards.
     """
-    for entry in job.folder.undo_entries():
-        if "service" in entry and "control" not in entry:  # the service manager holds; a native command cannot
-            job.folder.note_made("hold", entry["service"])
-            services.hold(entry["service"], job.specification["run"])
+    needed = [
+        item if isinstance(item, dict) else {"service": item} for item in job.specification.get("facts", {}).get("services", [])
+    ]
+    entries = [*job.folder.undo_entries(), *needed]
+    # The service manager holds; a native command cannot.
+    for name in dict.fromkeys(entry["service"] for entry in entries if "service" in entry and "control" not in entry):
+        job.folder.note_made("hold", name)
+        services.hold(name, job.specification["run"])
     newest.mark_restored(job.specification["host"], job.specification["app"], job.specification["run"])
 
 
