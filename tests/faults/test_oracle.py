@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can go wrong with an Oracle database: nothing is called good that is not, no log is lost, and the reason is one sentence."""
+"""What can go wrong with an Oracle database: nothing is called good that is not, no log is lost, the reason is one sentence."""
 
 from __future__ import annotations
 

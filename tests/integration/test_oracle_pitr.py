@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Points in time of Oracle (its stand-in): full, level 1 and logs while a writer commits, everything lost, exactly back (ORA-7)."""
+"""Points in time of Oracle (its stand-in): full, level 1 and logs while a writer commits, all lost, exactly back (ORA-7)."""
 
 from __future__ import annotations
 
