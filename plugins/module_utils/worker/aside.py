@@ -15,7 +15,7 @@ from typing import Any, Dict, Sequence
 
 from ..errors import Refused
 from ..files import private_directory, read_json, sync_directory, write_json
-from ..yard import open_yard
+from ..yard import open_yard, yard
 
 _JOURNAL = "swap.json"
 
@@ -30,18 +30,26 @@ def set_aside(folder: Path, run: str, owner: str, paths: Sequence[str]) -> None:
     state = read_json(folder / _JOURNAL) or empty
     known = {entry["path"] for entry in state["files"]}
     for path in [Path(name) for name in dict.fromkeys(paths) if name not in known]:
-        aside = private_directory(open_yard(path.parent) / f"aside-{run}") / path.name
-        if path.parent.stat().st_dev != aside.parent.stat().st_dev:
-            raise Refused(f"{path} and {aside.parent} lie on different filesystems", "restore to another directory")
-        if os.path.lexists(str(aside)):
-            raise Refused(f"{aside} is in the way", "move it away, then try again")
         was = os.path.lexists(str(path))
+        aside = yard(path.parent) / f"aside-{run}" / path.name
+        if was:
+            _require_room(path, aside)
+            state["places"] = sorted({*state["places"], str(aside.parent)})
+            state["aside"] = ", ".join(state["places"])
         state["files"].append({"path": str(path), "aside": str(aside), "was": was})
-        state["places"] = sorted({*state["places"], str(aside.parent)})
-        state["aside"] = ", ".join(state["places"])
         write_json(folder / _JOURNAL, state)
         if was:
             _rename(path, aside)
+
+
+def _require_room(path: Path, aside: Path) -> None:
+    """Make the folder for ``aside``. Raise Refused where ``path`` cannot get there by a rename."""
+    open_yard(path.parent)
+    private_directory(aside.parent)
+    if path.parent.stat().st_dev != aside.parent.stat().st_dev:
+        raise Refused(f"{path} and {aside.parent} lie on different filesystems", "restore to another directory")
+    if os.path.lexists(str(aside)):
+        raise Refused(f"{aside} is in the way", "move it away, then try again")
 
 
 def finish(folder: Path) -> str:
@@ -58,7 +66,7 @@ def put_back(journal: Path, state: Dict[str, Any]) -> str:
         path, aside = Path(entry["path"]), Path(entry["aside"])
         former_is_aside = os.path.lexists(str(aside))
         if os.path.lexists(str(path)) and (former_is_aside or not entry["was"]):
-            place = private_directory(aside.parent.with_name(f"restored-{journal.parent.name}"))
+            place = private_directory(open_yard(path.parent) / f"restored-{journal.parent.name}")
             _rename(path, _free(place / path.name))
             came.add(str(place))
         if former_is_aside:

@@ -230,7 +230,9 @@ def open_restored(job: Job, arguments: Dict[str, Any]) -> None:
     open_database(job, server)
     instances.stop(server)
     instances.enter_into_oratab(server)
-    job.seen.setdefault("aside", []).append(aside.finish(job.folder.path))
+    places = aside.finish(job.folder.path)
+    if places:
+        job.seen.setdefault("aside", []).append(places)
     job.seen["keep_aside"] = bool(arguments.get("keep_aside", True))
 
 
