@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Oracle: whole calls of a backup and of instances, with programs for tests in the place of RMAN and SQL*Plus."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import client, instances
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
+from unit.support.sandbox import Sandbox
+from unit.support.steps import good
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> client.Instance:
+    """Return an instance whose programs the test writes."""
+    (tmp_path / "home" / "bin").mkdir(parents=True)
+    (tmp_path / "home" / "dbs").mkdir()
+    return client.Instance("ORCL", str(tmp_path / "home"), getpass.getuser())
+
+
+def program(server: client.Instance, name: str, script: str) -> None:
+    path = Path(server.home) / "bin" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def job(sandbox: Sandbox) -> Job:
+    made = Job(sandbox.create(sandbox.backup([good()])))
+    made.prepare_work()
+    return made
+
+
+def test_rman_gets_a_command_file_and_its_words_are_kept(job: Job, server: client.Instance) -> None:
+    program(server, "rman", 'echo "$ORACLE_SID $NLS_LANG $*"; cat "${4#cmdfile=}"')
+    said = client.rman(job, server, "data", ["SHOW ALL"])
+    assert said.splitlines()[0].startswith("ORCL AMERICAN_AMERICA.AL32UTF8 target / nocatalog cmdfile=")
+    assert said.splitlines()[1:] == ["SHOW ALL;", "EXIT;"]
+    assert (job.folder.path / "rman-data.log").read_text() == said
+
+
+def test_the_end_of_rman_is_its_exit_status_and_not_its_goodbye(job: Job, server: client.Instance) -> None:
+    program(server, "rman", "echo 'RMAN-06059: expected archived log not found'; echo 'Recovery Manager complete.'; exit 1")
+    with pytest.raises(CaptureFailed, match="RMAN-06059") as caught:
+        client.rman(job, server, "logs", ["BACKUP"])
+    assert "rman-logs.log" in caught.value.hint
+
+
+def test_a_killed_rman_is_a_failure(job: Job, server: client.Instance) -> None:
+    program(server, "rman", "echo 'Recovery Manager complete.'; kill -9 $$")
+    with pytest.raises(CommandFailed, match="was killed by SIGKILL"):
+        client.rman(job, server, "data", ["BACKUP"])
+
+
+def test_a_harmless_warning_is_a_warning_of_the_set(job: Job, server: client.Instance) -> None:
+    program(server, "rman", "echo 'RMAN-06820: warning: failed to archive current log at primary database'")
+    client.rman(job, server, "logs", ["BACKUP"])
+    assert [(check["status"], check["detail"][:10]) for check in job.seen["checks"]] == [("warning", "RMAN-06820")]
+
+
+def test_questions_are_asked_in_one_session(server: client.Instance) -> None:
+    program(server, "sqlplus", "while read -r a b; do case $a in PROMPT) echo $b;; SELECT) echo '\"x\",1';; esac; done")
+    assert client.ask(server, {"one": "SELECT a FROM b", "two": "SELECT c FROM d"}) == {
+        "one": [["x", "1"]],
+        "two": [["x", "1"]],
+    }
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("echo backstay-answer:status; echo OPEN", "OPEN"),
+        ("echo 'ORA-01034: ORACLE not available'; exit 1", ""),
+    ],
+)
+def test_an_instance_that_is_down_is_no_error(server: client.Instance, script: str, found: str) -> None:
+    program(server, "sqlplus", f"cat > /dev/null; {script}")
+    assert instances.status(server) == found
+
+
+def test_an_instance_that_cannot_be_asked_is_an_error(server: client.Instance) -> None:
+    program(server, "sqlplus", "cat > /dev/null; echo 'ORA-01017: invalid username/password'; exit 1")
+    with pytest.raises(BackstayError, match="may not administer"):
+        instances.status(server)
+
+
+def test_the_start_scripts_of_the_host_get_to_know_the_instance(
+    server: client.Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oratab = tmp_path / "oratab"
+    oratab.write_text("# comment\nOTHER:/u02:Y")
+    oratab.chmod(0o664)
+    monkeypatch.setattr(instances, "ORATAB", oratab)
+    instances.enter_into_oratab(server)
+    instances.enter_into_oratab(server)
+    assert oratab.read_text() == f"# comment\nOTHER:/u02:Y\nORCL:{server.home}:Y\n"
+    assert oratab.stat().st_mode & 0o777 == 0o664
+    with pytest.raises(Refused, match="has ORCL with the home"):
+        instances.enter_into_oratab(server._replace(home="/u09"))
+
+
+def test_what_a_scratch_instance_leaves_in_the_software_is_removed(server: client.Instance) -> None:
+    side = server._replace(sid="BS123456")
+    for name in ("lkBS123456", "hc_BS123456.dat", "lkORCL"):
+        (Path(server.home) / "dbs" / name).touch()
+    instances.sweep(side)
+    assert [path.name for path in (Path(server.home) / "dbs").iterdir()] == ["lkORCL"]
+
+
+def test_missing_directories_are_made_for_the_account(server: client.Instance, tmp_path: Path) -> None:
+    instances.give_directories(server, [str(tmp_path / "a" / "b"), str(tmp_path / "a" / "c"), "+DATA"])
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["b", "c"]
+
+
+def test_every_call_takes_a_job_and_arguments() -> None:
+    from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import CALLS
+
+    arguments: dict[str, Any] = {name: call.__code__.co_varnames[:2] for name, call in CALLS.items()}
+    assert set(arguments.values()) == {("job", "arguments")}
