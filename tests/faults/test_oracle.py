@@ -101,6 +101,7 @@ def test_a_full_recovery_area(scene: Scene) -> None:
         attempt(scene).refused("recovery area", "is full")
     finally:
         oracle.sql(scene.fleet, AREA.format(limit), scene.host)
+        oracle.sql(scene.fleet, "ALTER SYSTEM ARCHIVE LOG CURRENT", scene.host)  # the destination is tried again
         scene.fleet.run(scene.host, "systemctl", "start", f"orawriter@{oracle.SID}")
 
 
