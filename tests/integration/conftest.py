@@ -39,8 +39,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "app" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--app") or apps.names()
+    chosen = metafunc.config.getoption("--app") or apps.names()
+    if "transport" in metafunc.fixturenames:
+        pairs = [(name, transport) for name in chosen for transport in apps.transports(name)]
+        metafunc.parametrize(("app", "transport"), pairs, indirect=["app"], scope="session")
+    elif "app" in metafunc.fixturenames:
         metafunc.parametrize("app", chosen, indirect=True, scope="session")
 
 

@@ -15,6 +15,8 @@ from lab_tools.fleet import CHECKOUT, OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks, Run
 from lab_tools.waiting import wait_until
 
+pytestmark = pytest.mark.long  # in short the common round trip speaks for Oracle
+
 
 class Timeline(NamedTuple):
     """What happened in the database: the sets in their order, and marks that a restore has to hit."""
@@ -104,7 +106,6 @@ def test_everything_is_lost_and_a_point_between_two_commits_comes_back(
     assert restored["facts"]["reached"]["scn"] == wanted.scn + 1
 
 
-@pytest.mark.long
 def test_before_the_incarnation_only_when_asked_for_and_moments_in_the_clock_of_the_database(
     timeline: Timeline, fleet: Fleet, playbooks: Playbooks
 ) -> None:
@@ -114,7 +115,6 @@ def test_before_the_incarnation_only_when_asked_for_and_moments_in_the_clock_of_
     assert oracle.check(fleet)["last_id"] == timeline.before_pause
 
 
-@pytest.mark.long
 def test_after_a_restore_the_next_log_backup_is_a_full_one(timeline: Timeline, playbooks: Playbooks) -> None:
     done = back_up(playbooks, "log")
     assert done["kind"] == "full"
@@ -122,7 +122,6 @@ def test_after_a_restore_the_next_log_backup_is_a_full_one(timeline: Timeline, p
     assert back_up(playbooks, "log")["kind"] == "log"
 
 
-@pytest.mark.long
 def test_other_paths(fleet: Fleet, playbooks: Playbooks, timeline: Timeline) -> None:
     """SET NEWNAME and SWITCH; three files are called system01.dbf."""
     oracle.start_writer(fleet)
@@ -146,7 +145,6 @@ app_oracle:
 """
 
 
-@pytest.mark.long
 def test_two_databases_on_one_host(fleet: Fleet, playbooks: Playbooks, need: Callable[..., None], tmp_path: Path) -> None:
     """Two inventory names, no containers, text parameter files; a restore of the one does not touch the other."""
     need("oracle2")

@@ -18,7 +18,6 @@ def restore_in_place(playbooks: Playbooks, app: App, **variables: str) -> Run:
     return playbooks.run("restore", "--limit", app.host, backstay_confirm=app.host, **variables)
 
 
-@pytest.mark.parametrize("transport", ["stream", "stage"])
 def test_moving_data_comes_back_after_a_total_loss(live: App, playbooks: Playbooks, fleet: Fleet, transport: str) -> None:
     live.start_writer()
     live.seed(16)

@@ -63,6 +63,6 @@ for path in glob.glob("/proc/[0-9]*/cmdline"):
         words = open(path, "rb").read().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         continue
-    if re.search(r"mariadb-backup|--repository-file|[.]pyz (meter|run|supervise|release)", words):
+    if re.search(r"mariadb-backup|/bin/rman |ora_pmon_BS|--repository-file|[.]pyz (meter|run|supervise|release)", words):
         print("process", words)
 """

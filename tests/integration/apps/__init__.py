@@ -61,6 +61,12 @@ def left_to_others(name: str) -> frozenset[str]:
     return frozenset(getattr(importlib.import_module(f"integration.apps.{name}"), "LONG", ()))
 
 
+def transports(name: str) -> tuple[str, ...]:
+    """Return the transports of app ``name``: what its adapter says, both when it says nothing."""
+    adapter = importlib.import_module(f"integration.apps.{name}").Adapter
+    return tuple(getattr(adapter, "transports", ("stream", "stage")))
+
+
 def load(name: str, fleet: Fleet) -> App:
     """Return the adapter of app ``name``."""
     module = importlib.import_module(f"integration.apps.{name}")

@@ -14,6 +14,7 @@ class Adapter:
     host = oracle.HOST
     spare = oracle.SPARE
     restore_to = "/u02/side"
+    transports = ("stage",)  # the server writes the pieces itself
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
