@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import threading
-from typing import IO, Any, Callable, Dict, List, NamedTuple, Optional
+from typing import IO, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from .errors import CommandFailed
 from .redact import redact
@@ -58,6 +58,27 @@ def _become(account: Optional[str]) -> Callable[[], None]:
         die_with_parent()  # last: a change of account takes the wish back
 
     return become
+
+
+@contextlib.contextmanager
+def acting_as(account: Optional[str]) -> Iterator[None]:
+    """Touch files with the rights of ``account`` (None: one's own) for a while.
+
+    Where names come from elsewhere, or the account owns the directories, root would be led to files of others.
+    """
+    if account is None or os.geteuid() != 0:
+        yield
+        return
+    entry, groups = pwd.getpwnam(account), os.getgroups()
+    os.setgroups(os.getgrouplist(account, entry.pw_gid))
+    os.setegid(entry.pw_gid)
+    os.seteuid(entry.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
 
 
 def spawn(

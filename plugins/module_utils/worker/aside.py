@@ -11,17 +11,18 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from ..errors import Refused
 from ..files import private_directory, read_json, sync_directory, write_json
+from ..process import acting_as
 from ..yard import open_yard, yard
 
 _JOURNAL = "swap.json"
 
 
-def set_aside(folder: Path, run: str, owner: str, paths: Sequence[str]) -> None:
-    """Move the files ``paths`` of ``owner`` (a word for people) aside, each within its filesystem.
+def set_aside(folder: Path, run: str, owner: str, paths: Sequence[str], account: Optional[str] = None) -> None:
+    """Move the files ``paths`` of ``owner`` (a word for people) aside by the rights of ``account``, each in its filesystem.
 
     A path without a file is remembered, too: something will come there. One that was set aside before is left alone. Raise
     Refused where a rename could not be a rename.
@@ -30,22 +31,31 @@ def set_aside(folder: Path, run: str, owner: str, paths: Sequence[str]) -> None:
     state = read_json(folder / _JOURNAL) or empty
     known = {entry["path"] for entry in state["files"]}
     for path in [Path(name) for name in dict.fromkeys(paths) if name not in known]:
-        was = os.path.lexists(str(path))
+        with acting_as(account):
+            was = os.path.lexists(str(path))
         aside = yard(path.parent) / f"aside-{run}" / path.name
         if was:
-            _require_room(path, aside)
+            with acting_as(account):
+                _require_room(path, aside)
             state["places"] = sorted({*state["places"], str(aside.parent)})
             state["aside"] = ", ".join(state["places"])
         state["files"].append({"path": str(path), "aside": str(aside), "was": was})
         write_json(folder / _JOURNAL, state)
         if was:
-            _rename(path, aside)
+            with acting_as(account):
+                _rename(path, aside)
 
 
 def _require_room(path: Path, aside: Path) -> None:
     """Make the folder for ``aside``. Raise Refused where ``path`` cannot get there by a rename."""
-    open_yard(path.parent)
-    private_directory(aside.parent)
+    try:
+        open_yard(path.parent)
+        private_directory(aside.parent)
+    except PermissionError as error:
+        hint = f"the account that runs the server has to own {path.parent} and what is above it"
+        raise Refused(f"{path} may not be moved aside: {error.strerror}", hint) from error
+    if not os.access(str(path.parent), os.W_OK, effective_ids=True):
+        raise Refused(f"{path} is not the server's to move", "look at what the set wants to be written there")
     if path.parent.stat().st_dev != aside.parent.stat().st_dev:
         raise Refused(f"{path} and {aside.parent} lie on different filesystems", "restore to another directory")
     if os.path.lexists(str(aside)):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import shutil
 import stat
 import time
 from pathlib import Path
@@ -105,11 +104,3 @@ def _artifact(job: Job, path: Path, name: str, counted: List[int]) -> Dict[str, 
         "snapshot": "",
         "seconds": seconds,
     }
-
-
-def add_file(folder: Path, name: str, source: Path) -> Path:
-    """Copy the host's file ``source`` into a folder that is collected; return the copy."""
-    target = folder / name
-    shutil.copyfile(str(source), str(target))
-    target.chmod(0o600)
-    return target

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ...errors import BackstayError, CaptureFailed
 from ...moment import format_moment, now
+from ...process import require
 from ...receipt import carried_chain
 from . import cmdfile, dictionary
 from .client import Instance, ask, rman, sqlplus
@@ -132,19 +133,22 @@ def back_up_parameters(job: Job, arguments: Dict[str, Any]) -> None:
 
     ``arguments``: password_file. Neither text nor password file is in any piece of RMAN.
     """
-    from ...worker.collect import add_file
-
     seen, folder, server = job.seen["oracle"], folder_of(job), server_of(job)
     trace = f"ALTER DATABASE BACKUP CONTROLFILE TO TRACE AS {quoted(str(folder / TRACE))} REUSE;"
     if job.specification["facts"]["server_parameter_file"]:
         rman(job, server, "spfile", cmdfile.server_parameters(str(folder), seen["tag"]), folder)
         sqlplus(server, f"CREATE PFILE = {quoted(str(folder / PARAMETERS))} FROM SPFILE;\n{trace}")
     else:
-        add_file(folder, PARAMETERS, parameter_file_of(server))
+        _copy(server, parameter_file_of(server), folder / PARAMETERS)
         sqlplus(server, trace)
     passwords = Path(arguments.get("password_file") or f"{server.home}/dbs/orapw{server.sid}")
     if passwords.is_file() and passwords.stat().st_size:
-        add_file(folder, PASSWORDS, passwords)
+        _copy(server, passwords, folder / PASSWORDS)
+
+
+def _copy(server: Instance, source: Path, target: Path) -> None:
+    """Copy a file of the server by the rights of its account: it owns both places, and may not lead root elsewhere."""
+    require(["cp", "--", str(source), str(target)], 60, account=server.account)
 
 
 def seal(job: Job) -> Dict[str, Any]:

@@ -158,15 +158,21 @@ def folder_for_tools(job: Job) -> Path:
     return folder
 
 
+def write_for_tools(job: Job, server: Instance, name: str, text: str) -> Path:
+    """Write a file that the server's account reads, in a folder where nobody but root writes; return it."""
+    path = folder_for_tools(job) / name
+    write_atomic(path, text.encode())
+    shutil.chown(str(path), server.account)
+    return path
+
+
 def rman(job: Job, server: Instance, name: str, commands: List[str], writes_to: Optional[Path] = None) -> str:
     """Run RMAN on ``commands`` and return what it said, which stays in the job's folder as ``rman-NAME.log``.
 
     RMAN is watched for a stall by what grows: its own words and the files in ``writes_to``. Raise the error that a failure
     means. Harmless warnings become checks of the set.
     """
-    path = folder_for_tools(job) / f"{name}.rman"
-    write_atomic(path, render(commands).encode())
-    shutil.chown(str(path), server.account)
+    path = write_for_tools(job, server, f"{name}.rman", render(commands))
     process = spawn(
         server.rman_argv(str(path)),
         server.environment(),

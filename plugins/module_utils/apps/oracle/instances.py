@@ -16,6 +16,7 @@ from typing import List
 
 from ...errors import BackstayError, CommandFailed, Refused
 from ...files import write_atomic
+from ...process import acting_as
 from .client import ORATAB, Instance, ask, sqlplus
 from .text import quoted
 
@@ -60,20 +61,33 @@ def sweep(server: Instance) -> None:
 
 
 def give_directories(server: Instance, folders: List[str]) -> None:
-    """Make every one of ``folders`` that is missing, with what is missing above it, for the server's account."""
-    entry = pwd.getpwnam(server.account)
+    """Make every one of ``folders`` that is missing, with what is missing above it, by the rights of the server's account.
+
+    Their names come with a set. Raise Refused where the account may not: then nobody meant them to be its own.
+    """
     for folder in dict.fromkeys(name for name in folders if name.startswith("/")):
-        missing = [path for path in [Path(folder), *Path(folder).parents] if not path.exists()]
-        for path in reversed(missing):
-            path.mkdir(mode=0o750)
-            os.chown(str(path), entry.pw_uid, entry.pw_gid)
+        try:
+            with acting_as(server.account):
+                Path(folder).mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            hint = f"make it for the account {server.account}, or restore to other paths with app_oracle_directory"
+            raise Refused(f"{folder} cannot be made by {server.account}: {error.strerror}", hint) from error
+
+
+def give_directory(server: Instance, folder: Path) -> None:
+    """Make ``folder``, which the operator names, for the server's account."""
+    missing = [path for path in [folder, *folder.parents] if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o755)
+    if missing:
+        entry = pwd.getpwnam(server.account)
+        os.chown(str(folder), entry.pw_uid, entry.pw_gid)
 
 
 def give_file(server: Instance, path: Path, content: bytes) -> None:
-    """Write ``path`` for the server's account only."""
-    entry = pwd.getpwnam(server.account)
-    write_atomic(path, content)
-    os.chown(str(path), entry.pw_uid, entry.pw_gid)
+    """Write ``path`` by the rights of the server's account, for it only."""
+    with acting_as(server.account):
+        write_atomic(path, content)
 
 
 def enter_into_oratab(server: Instance) -> None:

@@ -14,7 +14,7 @@ from ...errors import CommandFailed, IntegrityError
 from ...moment import parse_moment
 from . import cmdfile, dictionary, instances, parameters
 from .capture import PARAMETERS, PASSWORDS, TRACE, server_of
-from .client import Instance, ask, folder_for_tools, rman, sqlplus
+from .client import Instance, ask, rman, sqlplus, write_for_tools
 from .clock import until_time
 from .cmdfile import Until
 from .dictionary import Rows, listed
@@ -90,6 +90,8 @@ def begin_restore(job: Job, arguments: Dict[str, Any]) -> None:
 
     server = server_of(job)
     instances.abort(server)  # its service is stopped; somebody may have started it by hand
+    if arguments.get("directory"):
+        instances.give_directory(server, Path(arguments["directory"]))
     begin_exchange(job)
     own = [path for path in _parameter_files(server) if path.exists()]
     if own and arguments.get("parameters") != "always":
@@ -127,7 +129,7 @@ def _make_way(job: Job, server: Instance, paths: List[str]) -> None:
     from ...worker.aside import set_aside
 
     instances.give_directories(server, [str(Path(path).parent) for path in paths])
-    set_aside(job.folder.path, job.specification["run"], f"the database {server.sid}", paths)
+    set_aside(job.folder.path, job.specification["run"], f"the database {server.sid}", paths, server.account)
 
 
 def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) -> None:
@@ -148,8 +150,7 @@ def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) 
         instances.give_file(server, init, text.encode())
         instances.start(server)
         return
-    beginning = folder_for_tools(job) / "start.ora"
-    instances.give_file(server, beginning, text.encode())
+    beginning = write_for_tools(job, server, "start.ora", text)
     instances.start(server, str(beginning))
     if directory:
         sqlplus(server, f"CREATE SPFILE = {quoted(str(spfile))} FROM PFILE = {quoted(str(beginning))};")

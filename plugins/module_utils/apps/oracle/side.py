@@ -7,8 +7,9 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
+from ... import layout
 from ...errors import CommandFailed, Refused
-from ...files import let_through, write_atomic
+from ...files import let_through
 from ...process import last_line, run
 from . import cmdfile, dictionary, instances, parameters
 from .capture import server_of
@@ -38,9 +39,10 @@ def begin_side(job: Job, arguments: Dict[str, Any]) -> None:
     if directory.exists() and any(directory.iterdir()):
         raise Refused(f"{directory} is not empty", "restore to a directory of its own")
     job.folder.note_made("directory", str(directory))
+    instances.give_directory(server, directory)
+    if layout.ROOT in directory.parents:
+        let_through(directory.parent, layout.ROOT)
     instances.give_directories(server, [str(directory / name) for name in ("adump", "diag", "fra")])
-    if job.work in directory.parents:
-        let_through(directory.parent, job.work)
     source = data_sets(plan_of(job))[0]["facts"]
     values = parameters.scratch(source["parameters"], str(directory), server.sid)
     instances.give_file(server, directory / "init.ora", parameters.write(values).encode())
@@ -100,7 +102,7 @@ def keep_side(job: Job, arguments: Dict[str, Any]) -> None:
         raise CommandFailed(f"the side instance could not be started: {last_line(done.stderr)}")
     prove_open(job, server)
     job.seen["handed over"] = True
-    write_atomic(directory / "sid", server.sid.encode() + b"\n")
+    instances.give_file(server, directory / "sid", server.sid.encode() + b"\n")
     job.seen["facts"].update(sid=server.sid, stop_command=f"sudo systemctl stop {unit}")
 
 
