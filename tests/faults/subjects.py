@@ -86,7 +86,6 @@ class FilesSubject:
     host = tally.HOST
     service = tally.SERVICE
     yard = "/srv/ext4/#sql-backstay"
-    ahead_step = "Copy ahead of the stop, /srv/ext4"
     seed_mib = 90
 
     def __init__(self, fleet: Fleet) -> None:

@@ -41,7 +41,8 @@ def test_disk_full_before_anything(scene: Scene) -> None:
 def test_disk_full_while_copying_ahead(scene: Scene) -> None:
     before = scene.fleet.run(scene.host, "systemctl", "show", "--property=MainPID", tally.SERVICE)
     running = scene.start("backup")
-    seen = scene.hit(running, step=scene.subject.ahead_step, moved=1, hit="worker", signal="SIGSTOP")
+    begun = f"{scene.subject.yard}/picture-{running.run_id}/tree/archive"
+    seen = scene.hit(running, exists=begun, hit="worker", signal="SIGSTOP")
     with filled(scene, leave=0):
         injection.resume(scene.fleet, scene.host, seen["pid"])
         scene.failed(running, "space", "The filesystem of /srv/ext4 ran full while its picture was made", "Make room")
@@ -80,7 +81,7 @@ def test_somebody_else_writes_while_it_is_stopped(scene: Scene) -> None:
 
 
 def test_a_file_that_not_even_root_may_open(scene: Scene) -> None:
-    secret = "/srv/xfs/tally/secret"
+    secret = "/srv/xfs/tally/closed"
     scene.fleet.shell(scene.host, f"echo hidden > {secret}; chown operator {secret}")
     scene.fleet.run(scene.host, "touch", GOES_ON)
     argv = scene.fleet.exec_argv(scene.host, ["python3", "-", secret, GOES_ON])
