@@ -26,20 +26,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module and app together where pytest runs several at once (``-n``): they share a lab.
+    """Keep the tests of an app, or else of a module, together where pytest runs several at once (``-n``).
 
+    They share a lab, so that each host is made in one lab only: a machine does not take any number of containers.
     Common tests that an app leaves to others in the short form are marked long for it.
     """
     for item in items:
         parameters = getattr(item, "callspec", None)
         app = parameters.params.get("app", "") if parameters else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {app}".strip()))
+        item.add_marker(pytest.mark.xdist_group(app or item.path.stem.replace("test_", "")))
         if app and getattr(item, "originalname", "") in apps.left_to_others(app):
             item.add_marker(pytest.mark.long)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    chosen = metafunc.config.getoption("--app") or apps.names()
+    """Repeat common tests for every app; a module whose sentences are those of one app says so in APPS."""
+    suited = getattr(metafunc.module, "APPS", apps.names())
+    chosen = [name for name in metafunc.config.getoption("--app") or apps.names() if name in suited]
     if "transport" in metafunc.fixturenames:
         pairs = [(name, transport) for name in chosen for transport in apps.transports(name)]
         metafunc.parametrize(("app", "transport"), pairs, indirect=["app"], scope="session")

@@ -15,6 +15,7 @@ from lab_tools import jobs, shop
 from lab_tools.fleet import Fleet
 from lab_tools.playbooks import Playbooks, Run
 
+APPS = ("mysql",)  # what is looked for is what MariaDB and its tools say
 PLACES = (jobs.ROOT, "/etc/backstay", "/etc/systemd/system", "/usr/local/lib/backstay")
 POLL = "flock -s -w"
 MOST_EXECUTIONS = 4

@@ -15,6 +15,7 @@ from lab_tools.fleet import CHECKOUT, OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks
 from lab_tools.waiting import wait_until
 
+APPS = ("mysql",)  # what is looked for is what MariaDB and its tools say
 ODD_NAME = """Kasse "Süd" d'Or 100% $HOME"""
 
 

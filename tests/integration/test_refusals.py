@@ -16,6 +16,7 @@ from lab_tools.playbooks import Playbooks
 
 pytestmark = pytest.mark.usefixtures("nothing_stored")
 
+APPS = ("mysql",)  # what is looked for is what MariaDB and its tools say
 CONFIRMED = {"backstay_confirm": "shop-db1"}
 RESTORE = ("restore", "--limit", "shop-db1")
 
