@@ -115,6 +115,14 @@ def measure(folder: Path, kind: str, gib: int, share: float) -> dict[str, Any]:
         return {**found, "copy_seconds": round(time.monotonic() - begun, 2)}
 
 
+def keep(result: dict[str, Any], out: Path) -> None:
+    """Write what was measured so far: a run that is ended early has its results, too."""
+    result["load_after"] = round(os.getloadavg()[0], 2)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "outage.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    page.write(out)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(description=__doc__)
@@ -141,13 +149,10 @@ def main() -> int:
                 for kind in options.filesystems.split(","):
                     result["runs"].append(measure(Path(name), kind, gib, options.change))
                     say(json.dumps(result["runs"][-1]))
+                    keep(result, options.out)
     except (BenchError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    result["load_after"] = round(os.getloadavg()[0], 2)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "outage.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    page.write(options.out)
     judged = budgets.judge_outage(result)
     for budget in judged:
         print(budget.line())
