@@ -18,7 +18,7 @@ _HANG_SECONDS = 120  # on a busy machine, too
 
 settings.register_profile(
     "quick",
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults.subjects import SUBJECTS
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE_UTILS = sorted((ROOT / "plugins" / "module_utils").rglob("*.py"))
@@ -116,3 +118,12 @@ def test_what_runs_on_hosts_imports_only_the_standard_library(path: Path) -> Non
             )
             assert ours or name.split(".")[0] in allowed, name
     assert any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in ast.walk(tree)) or not tree.body
+
+
+def test_every_subject_of_faults_has_a_short_run_in_a_lab_of_its_own() -> None:
+    rules = (ROOT / "mk" / "faults.mk").read_text(encoding="utf-8")
+    subjects = re.search(r"^FAULT_SUBJECTS := (.*)$", rules, re.MULTILINE)
+    assert subjects and set(subjects[1].split()) == set(SUBJECTS)
+    ports = re.findall(r"^faults-short-([\w-]+): export BACKSTAY_LAB_PORT := (\d+)$", rules, re.MULTILINE)
+    assert {name for name, _port in ports} == set(SUBJECTS)
+    assert len({port for _name, port in ports}) == len(SUBJECTS)
