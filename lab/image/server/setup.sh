@@ -15,8 +15,9 @@ for unit in restic-rest-server.service rest-server.service; do
 done
 systemctl enable ssh.service ssh-host-key.service
 systemctl disable ssh.socket 2>/dev/null || true
-# A container has no consoles, and its packages stay as built.
-systemctl mask getty.target console-getty.service \
+# A container has no consoles, and its packages stay as built. What watches paths takes inotify instances, of which a machine
+# gives all containers together 128.
+systemctl mask getty.target console-getty.service systemd-ask-password-console.path systemd-ask-password-wall.path \
     apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer dpkg-db-backup.timer systemd-firstboot.service
 systemctl set-default multi-user.target
 
