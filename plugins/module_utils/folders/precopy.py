@@ -172,6 +172,8 @@ class TreeCopy:
 
     def _remove_vanished(self, former: Dict[bytes, Record]) -> None:
         for path in former.keys() - self._records.keys():
+            if os.path.dirname(path) not in self._folders:
+                continue  # it went with its folder; where a link took the folder's place, the path leads elsewhere by now
             self._clear(path)
             self._touched.add(os.path.dirname(path))
 

@@ -82,6 +82,10 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "file to folder": lambda root: ((root / "index").unlink(), (root / "index").mkdir()),
     "folder to file": lambda root: (shutil.rmtree(root / "messages"), (root / "messages").write_bytes(b"1")),
     "to a link": lambda root: ((root / "index").unlink(), (root / "index").symlink_to("accounts")),
+    "folder to a link": lambda root: (
+        (root / "messages").rename(root / "letters"),
+        (root / "messages").symlink_to("letters"),
+    ),
     "hole": lambda root: make_sparse(root / "index", 1 << 20, (1 << 19, b"x")),
     "pipe": lambda root: os.mkfifo(root / "pipe"),
 }
@@ -312,3 +316,21 @@ def test_another_filesystem_inside_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "lstat", lstat)
     with pytest.raises(Refused, match="messages is another filesystem inside"):
         copy_of(source).finish(nobody)
+
+
+def test_what_vanished_behind_a_link_is_not_removed_through_it(tmp_path: Path) -> None:
+    """A link that takes the place of a copied folder leads out of the copy: nothing is touched there."""
+    live = tmp_path / "live"
+    live.mkdir()
+    (live / "1").write_bytes(b"not ours")
+    source = tmp_path / "source"
+    (source / "messages").mkdir(parents=True)
+    (source / "messages" / "1").write_bytes(b"first")
+    copying = copy_of(source)
+    copying.ahead(nobody)
+    shutil.rmtree(source / "messages")
+    (source / "messages").symlink_to(live)
+    settle()
+    copying.finish(nobody)
+    assert (live / "1").read_bytes() == b"not ours"
+    assert (tmp_path / "copy" / "messages").is_symlink()
