@@ -21,7 +21,7 @@ from ..job import validate_job
 from ..moment import now, parse_moment
 from ..overview import overview
 from ..process import run
-from . import launch, release, standby
+from . import launch, release, standby, swap
 from .folder import JobFolder, Lock, all_folders, prune_collected, write_secrets
 from .job import open_access
 from .preflight import inspect, reach
@@ -69,6 +69,8 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
                 f"wait for it, or attach to it with -e backstay_run={other.path.name}",
             )
     release.release_abandoned()
+    if specification["action"] == "backup" or any("swap" in step for step in specification["steps"]):
+        _require_whole_data(mine, specification)
     release.prune_plans()
     uncollected = [found for found in (f.result() for f in mine if not (f.path / "collected").exists()) if found]
     folder = JobFolder.create(specification, request.get("secrets") or {})
@@ -78,6 +80,26 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
         release.release(folder)
         raise
     return {"state": "started", "unit": unit, "folder": str(folder.path), "uncollected": uncollected}
+
+
+def _require_whole_data(mine: List[JobFolder], specification: Dict[str, Any]) -> None:
+    """Raise Refused where a failed restore left data exchanged, perhaps by half.
+
+    A backup of it would be the newest set; another restore over it would mix both with what put-back brings.
+    """
+    unsettled: Optional[JobFolder] = None
+    for folder in mine:
+        result = folder.result() or {}
+        if result.get("action") == "restore" and result.get("status") == "ok":
+            unsettled = None
+        elif any(Path(state["aside"]).is_dir() for state in swap.exchanged(folder.path) or []):
+            unsettled = folder
+    if unsettled is not None:
+        raise Refused(
+            f"a restore of {specification['app']} on {specification['host']} failed in run {unsettled.path.name};"
+            " what it exchanged is not proved",
+            f"put the former data back first: {release.put_back_command(unsettled)} (keep-restored instead keeps what came)",
+        )
 
 
 def _require_same(folder: JobFolder, specification: Dict[str, Any]) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import errors, layout
+from ansible_collections.backstay.fleet.plugins.module_utils.files import write_json
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import requests
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder
 from unit.support.sandbox import STOCKED, Sandbox
 from unit.support.steps import good
 
@@ -170,3 +172,33 @@ def test_an_unknown_command_is_a_usage_error(sandbox: Sandbox) -> None:
         done = sandbox.call(*arguments) if arguments else sandbox.call("")
         assert done.returncode == 2
         assert "usage: worker.pyz" in done.stderr
+
+
+def restore_that_failed(sandbox: Sandbox, run: str) -> JobFolder:
+    """Leave the folder of a restore that failed with the former data aside."""
+    aside = sandbox.base / f"aside-{run}"
+    aside.mkdir()
+    folder = JobFolder.create(dict(sandbox.backup([good()]), action="restore", run=run), {})
+    state = {"target": "/srv/data", "landing": "/srv/landing", "aside": str(aside), "state": "begun"}
+    write_json(folder.path / "swap.json", dict(state, moved_aside=[], moved_in=[], made=False))
+    write_json(folder.path / "result.json", {"action": "restore", "status": "failed"})
+    return folder
+
+
+@pytest.mark.parametrize("action", ["backup", "restore"])
+def test_nothing_is_begun_on_data_that_a_failed_restore_left_exchanged(sandbox: Sandbox, action: str) -> None:
+    failed = restore_that_failed(sandbox, "20261121T080000Z-testapp-1")
+    steps = [good()] if action == "backup" else [{"name": "Exchange", "swap": {"target": "/srv/data", "landing": "/srv/new"}}]
+    specification = dict(sandbox.backup([good()]), action=action, plan="0" * 64, steps=steps)
+    with pytest.raises(errors.Refused, match="failed in run 20261121T080000Z-testapp-1") as refusal:
+        requests.start({"specification": specification})
+    assert f"put-back {failed.path}" in refusal.value.hint
+    write_json(failed.path / "swap.json", {"state": "put back"})
+    requests._require_whole_data([failed], specification)
+
+
+def test_a_later_restore_that_succeeded_settles_it(sandbox: Sandbox) -> None:
+    failed = restore_that_failed(sandbox, "20261121T080000Z-testapp-1")
+    later = restore_that_failed(sandbox, "20261121T083000Z-testapp-2")
+    write_json(later.path / "result.json", {"action": "restore", "status": "ok"})
+    requests._require_whole_data([failed, later], sandbox.backup([good()]))
