@@ -19,7 +19,7 @@ from ..errors import BackstayError, BadInput, Busy, Interrupted
 from ..folders.filesystem import remove_snapshot
 from ..process import require, run
 from . import services, swap
-from .folder import JobFolder, Lock, all_folders, lock_resource
+from .folder import JobFolder, Lock, all_folders, lock_holder, lock_resource
 from .job import Job
 
 
@@ -36,13 +36,13 @@ def release(folder: JobFolder) -> None:
         return
     try:
         problems = [] if swap.exchanged(folder.path) else undo(folder)
+        job = Job(folder)
         if folder.result() is None:
             remove_made(folder)
             error = Interrupted("the worker ended before the job did", "look at journalctl on this host, then run again")
             folder.finish(failure(folder, error, problems))
+            job.clear_work()
         shutil.rmtree(str(folder.secrets), ignore_errors=True)
-        job = Job(folder)
-        job.clear_work()
         job.end()
     finally:
         alive.release()
@@ -150,10 +150,13 @@ def put_back_command(folder: JobFolder) -> str:
 def release_abandoned() -> int:
     """Release every job on this worker that has no result and no worker; return how many were found.
 
-    Run at boot and before a new job starts: a job that was alive when the power went has nobody else.
+    Run at boot and before a new job starts: a job that was alive when the power went has nobody else. What a former job could
+    not undo is left alone while another one works on the same thing: it may have stopped it on purpose.
     """
     found = 0
     for folder in all_folders():
+        if lock_holder(layout.resource_lock(folder.specification()["resource"])):
+            continue
         if folder.result() is None or folder.undo_entries():
             release(folder)
             found += 1

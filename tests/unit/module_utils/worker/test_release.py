@@ -44,6 +44,26 @@ def test_one_service_that_stays_down_does_not_keep_the_others_down(sandbox: Sand
     assert len((folder.result() or {})["release_problems"]) == 1
 
 
+def test_what_is_left_to_undo_waits_while_another_job_works_on_the_same_thing(sandbox: Sandbox, folder: JobFolder) -> None:
+    folder.push_undo({"service": "mariadb"})
+    folder.finish({"status": "failed"})
+    lock = lock_resource(folder.specification())
+    assert release.release_abandoned() == 0
+    assert sandbox.service_calls() == []
+    lock.release()
+    assert release.release_abandoned() == 1
+    assert sandbox.running() == {"mariadb"}
+
+
+def test_a_job_that_ended_leaves_the_scratch_folder_to_the_next_one(sandbox: Sandbox, folder: JobFolder) -> None:
+    folder.push_undo({"service": "mariadb"})
+    folder.finish({"status": "failed"})
+    work = layout.work("shop-db1", "testapp")
+    plant(work, {"landing": b"of the next job"})
+    release.release(folder)
+    assert (work / "landing").exists()
+
+
 def test_a_release_done_twice_changes_nothing(sandbox: Sandbox, folder: JobFolder) -> None:
     folder.push_undo({"service": "mariadb"})
     release.release(folder)
