@@ -94,6 +94,17 @@ def test_a_service_that_was_down_stays_down(sandbox: Sandbox, folders: list[Path
     assert sandbox.running() == set()
 
 
+def test_an_application_that_somebody_starts_under_the_picture_gives_no_set(sandbox: Sandbox, folders: list[Path]) -> None:
+    steps = save(folders)
+    at = next(number for number, item in enumerate(steps) if "picture" in item)
+    program = sandbox.programs / "service"
+    steps.insert(at, {"name": "Somebody starts it", "command": {"argv": [str(program), "ledger", "start"]}})
+    result = sandbox.run(sandbox.backup(steps, **FILES))
+    assert "service 'ledger' was started while the picture was made" in result["error"]["message"]
+    assert sandbox.snapshots("part=receipt") == []
+    assert sandbox.running() == {"ledger"} and nothing_left(folders)
+
+
 @pytest.mark.parametrize("step", ["Ahead", "Picture", "Archive"])
 def test_a_failure_at_any_step_brings_the_application_back(sandbox: Sandbox, folders: list[Path], step: str) -> None:
     steps = save(folders)

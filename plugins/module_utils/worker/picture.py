@@ -21,6 +21,7 @@ from ..folders.precopy import Copied, TreeCopy
 from ..folders.walk import Selection, explained, measure, selection
 from ..moment import format_moment, now
 from ..yard import open_yard
+from . import services
 from .capture import capture
 from .job import Job
 from .swap import remove_tree
@@ -142,9 +143,15 @@ def copy_ahead(job: Job, arguments: Dict[str, Any]) -> None:
 
 
 def picture(job: Job, arguments: Dict[str, Any]) -> None:
-    """Complete the picture of a folder whose application is stopped."""
+    """Complete the picture of a folder whose application is stopped, and prove that it was not started meanwhile."""
     with _explained(arguments):
         _opened(job, arguments).take(job)
+    for entry in job.folder.undo_entries():
+        if "service" in entry and services.is_active(entry["service"], control=entry.get("control")):
+            raise CommandFailed(
+                f"service '{entry['service']}' was started while the picture was made",
+                "something else starts it (a timer, a watchdog, somebody); keep that from doing so",
+            )
 
 
 @contextlib.contextmanager
@@ -181,7 +188,9 @@ def archive(job: Job, arguments: Dict[str, Any]) -> None:
     argv = [sys.executable, sys.argv[0], "archive", str(job.folder.path), name]
     capture(job, {"artifact": name, "argv": argv, "proof": {"exit": 0}})
     outline = read_json(job.folder.path / f"archived-{name}.json") or {}
-    job.seen.setdefault("archived", []).append(dict(taken.report, artifact=name, **outline))
+    job.seen.setdefault("archived", []).append(
+        dict(taken.report, artifact=name, bytes=job.seen["artifacts"][-1]["bytes"], **outline)
+    )
     taken.remove()
 
 
