@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .errors import Refused
+
 BESIDE = ".backstay-"
 # Inside a mount point. MariaDB shows every directory of its data directory as a database, except those that begin like its own
 # temporary tables; to any other server it is a name like another. (Measured on 11.8: neither listed nor removed at start.)
@@ -32,5 +34,7 @@ def open_yard(target: Path) -> Path:
     """Make the yard of ``target`` and return it: others may pass through to what they own, and list nothing."""
     place = yard(target)
     place.mkdir(exist_ok=True)
+    if place.is_symlink() or place.stat().st_uid != os.geteuid():
+        raise Refused(f"{place} was made by somebody else; nothing is put there", "look at it, and move it away")
     place.chmod(0o711)
     return place

@@ -30,6 +30,9 @@ def set_aside(folder: Path, run: str, owner: str, paths: Sequence[str], account:
     empty: Dict[str, Any] = {"target": owner, "aside": "", "places": [], "files": [], "state": "begun"}
     state = read_json(folder / _JOURNAL) or empty
     known = {entry["path"] for entry in state["files"]}
+    nowhere = [name for name in paths if not Path(name).is_absolute()]
+    if nowhere:
+        raise Refused(f"{nowhere[0]} is no file of this host and cannot be moved aside", "restore to a directory of its own")
     for path in [Path(name) for name in dict.fromkeys(paths) if name not in known]:
         with acting_as(account):
             was = os.path.lexists(str(path))
@@ -71,6 +74,9 @@ def finish(folder: Path) -> str:
 
 def put_back(journal: Path, state: Dict[str, Any]) -> str:
     """Put every former file back and return one sentence. What came in goes to a folder ``restored-RUN`` beside it."""
+    gone = [entry["path"] for entry in state["files"] if entry["was"] and not os.path.lexists(entry["aside"])]
+    if state["state"] == "done" and gone:
+        raise Refused(f"the former {gone[0]} is gone from its place aside", "nothing was moved; the restored files stay")
     came = set()
     for entry in state["files"]:
         path, aside = Path(entry["path"]), Path(entry["aside"])
