@@ -24,19 +24,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(short_form)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Keep the tests of an app, or else of a module, together where pytest runs several at once (``-n``).
 
-    They share a lab, so that each host is made in one lab only: a machine does not take any number of containers.
-    Common tests that an app leaves to others in the short form are marked long for it.
+    They share a lab, so that each host is made in one lab only: a machine does not take any number of containers. xdist reads
+    the mark before any later hook could set it. Common tests that an app leaves to others in the short form are long for it.
     """
-    for item in items:
-        parameters = getattr(item, "callspec", None)
-        app = parameters.params.get("app", "") if parameters else ""
-        item.add_marker(pytest.mark.xdist_group(app or item.path.stem.replace("test_", "")))
-        if app and getattr(item, "originalname", "") in apps.left_to_others(app):
-            item.add_marker(pytest.mark.long)
+    parameters = getattr(item, "callspec", None)
+    app = parameters.params.get("app", "") if parameters else ""
+    item.add_marker(pytest.mark.xdist_group(app or item.path.stem.replace("test_", "")))
+    if app and getattr(item, "originalname", "") in apps.left_to_others(app):
+        item.add_marker(pytest.mark.long)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
