@@ -47,7 +47,8 @@ def footprint(fleet: Fleet, app: App) -> set[str]:
 
 def test_second_run_of_offsite_changes_nothing(playbooks: Playbooks) -> None:
     recap = playbooks.run("offsite").demand().output.rpartition("PLAY RECAP")[2]
-    assert recap.count("changed=0") == 2 and "failed=0" in recap, recap
+    hosts = len(recap.split(":")) - 1
+    assert hosts >= 2 and recap.count("changed=0") == recap.count("failed=0") == hosts, recap
 
 
 class ProcessSampler(threading.Thread):

