@@ -76,7 +76,7 @@ class Stage:
 
     def run(self, *options: str, name: str = "backup", **more: str) -> tuple[int, str]:
         process = self.start(*options, name=name, **more)
-        output, _nothing = process.communicate(timeout=40)
+        output, _nothing = process.communicate(timeout=150)
         return process.returncode, output
 
     def read(self) -> dict[str, Any]:
