@@ -57,7 +57,7 @@ def run(folder: Path, playbook: Path, variables: dict[str, Any], *options: str) 
         check=False,
         env=environment,
         cwd=ROOT,
-        timeout=43,
+        timeout=100,
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -42,7 +42,7 @@ def set_aside(folder: Path, run: str, owner: str, paths: Sequence[str], account:
                 _require_room(path, aside)
             state["places"] = sorted({*state["places"], str(aside.parent)})
             state["aside"] = ", ".join(state["places"])
-        state["files"].append({"path": str(path), "aside": str(aside), "was": was})
+        state["files"].append({"path": str(path), "aside": str(aside), "was": was, "account": account})
         write_json(folder / _JOURNAL, state)
         if was:
             with acting_as(account):
@@ -79,19 +79,26 @@ def put_back(journal: Path, state: Dict[str, Any]) -> str:
         raise Refused(f"the former {gone[0]} is gone from its place aside", "nothing was moved; the restored files stay")
     came = set()
     for entry in state["files"]:
-        path, aside = Path(entry["path"]), Path(entry["aside"])
-        former_is_aside = os.path.lexists(str(aside))
-        if os.path.lexists(str(path)) and (former_is_aside or not entry["was"]):
-            place = private_directory(open_yard(path.parent) / f"restored-{journal.parent.name}")
-            _rename(path, _free(place / path.name))
-            came.add(str(place))
-        if former_is_aside:
-            _rename(aside, path)
-        with contextlib.suppress(OSError):
-            aside.parent.rmdir()
+        with acting_as(entry.get("account")):  # whose directories these are may lead a rename anywhere
+            place = _put_one_back(entry, f"restored-{journal.parent.name}")
+        came.update([str(place)] if place else [])
     write_json(journal, dict(state, state="put back"))
     rest = f"; the restored ones lie in {', '.join(sorted(came))}" if came else ""
     return f"the former files of {state['target']} are back in their places{rest}"
+
+
+def _put_one_back(entry: Dict[str, Any], name: str) -> Optional[Path]:
+    """Put one former file back; return the folder ``name`` that took what had come in its place, if anything had."""
+    path, aside, place = Path(entry["path"]), Path(entry["aside"]), None
+    former_is_aside = os.path.lexists(str(aside))
+    if os.path.lexists(str(path)) and (former_is_aside or not entry["was"]):
+        place = private_directory(open_yard(path.parent) / name)
+        _rename(path, _free(place / path.name))
+    if former_is_aside:
+        _rename(aside, path)
+    with contextlib.suppress(OSError):
+        aside.parent.rmdir()
+    return place
 
 
 def _free(path: Path) -> Path:
