@@ -17,7 +17,7 @@ e2e: venv ## Round trip of one app and its own stories, or one story: make e2e A
 		$(wildcard tests/integration/test_$(subst -,_,$(APP)).py)
 
 integration: venv ## All tests of the whole product on the rehearsal fleet (SHORT=--short leaves out the long ones)
-	@$(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadgroup --durations=20 $(SHORT) tests/integration
+	@$(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadfile --durations=20 $(SHORT) tests/integration
 
 test: venv ## Everything in its short form: unit, local, conformance, integration, faults (needs root for the lab)
 	@$(MAKE) --no-print-directory unit local

@@ -25,14 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of an app, or else of a module, together where pytest runs several at once (``-n``).
-
-    They share a lab, so that each host is made in one lab only: a machine does not take any number of containers. xdist reads
-    the mark before any later hook could set it. Common tests that an app leaves to others in the short form are long for it.
-    """
+    """Mark common tests long for an app that leaves them to others in the short form."""
     parameters = getattr(item, "callspec", None)
     app = parameters.params.get("app", "") if parameters else ""
-    item.add_marker(pytest.mark.xdist_group(app or item.path.stem.replace("test_", "")))
     if app and getattr(item, "originalname", "") in apps.left_to_others(app):
         item.add_marker(pytest.mark.long)
 
