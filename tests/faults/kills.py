@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from faults.conftest import MODE, SEED
+from faults.exchanges import WORKER_DIED
 from faults.scene import Scene, seconds
 
 KILLS = {"short": 5, "full": 30}
@@ -30,3 +31,13 @@ def kill_at_random_moments(scene: Scene) -> None:
     done = {kill["set"] for kill in kills if kill["status"] == "ok"}
     assert done <= set(offered) <= whole | set(scene.good)
     scene.good = offered
+
+
+def kill_while_held_down(scene: Scene) -> None:
+    """Kill the worker in the middle of a stop; the release brings the application back."""
+    scene.gates.close("stop")
+    running = scene.start("backup")
+    scene.gates.await_reached("stop")
+    scene.hit(running, hit="worker")
+    scene.gates.open("stop")
+    scene.failed(running, "interrupted", WORKER_DIED)

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faults import injection
-from faults.exchanges import WORKER_DIED
-from faults.kills import kill_at_random_moments
+from faults.kills import kill_at_random_moments, kill_while_held_down
 from faults.scene import Scene
 from lab_tools import tally
 from lab_tools.waiting import wait_until
@@ -24,12 +23,7 @@ def test_worker_killed_at_random_moments(scene: Scene) -> None:
 
 
 def test_worker_killed_while_the_application_is_held_down(scene: Scene) -> None:
-    scene.gates.close("stop")
-    running = scene.start("backup")
-    scene.gates.await_reached("stop")
-    scene.hit(running, hit="worker")
-    scene.gates.open("stop")
-    scene.failed(running, "interrupted", WORKER_DIED)
+    kill_while_held_down(scene)
 
 
 def test_disk_full_before_anything(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from faults import injection
 from faults.exchanges import WORKER_DIED
-from faults.kills import kill_at_random_moments
+from faults.kills import kill_at_random_moments, kill_while_held_down
 from faults.scene import Scene
 from lab_tools.powershare import mail
 from lab_tools.waiting import wait_until
@@ -22,12 +22,7 @@ def test_mail_server_comes_back_from_random_kills(scene: Scene) -> None:
 
 def test_worker_killed_while_the_mail_server_is_quit(scene: Scene) -> None:
     """PS-18"""
-    scene.gates.close("stop")
-    running = scene.start("backup")
-    scene.gates.await_reached("stop")
-    scene.hit(running, hit="worker")
-    scene.gates.open("stop")
-    scene.failed(running, "interrupted", WORKER_DIED)
+    kill_while_held_down(scene)
 
 
 def test_connection_cut_and_control_node_killed_while_the_mail_server_is_quit(scene: Scene) -> None:

@@ -19,11 +19,37 @@ from typing import Any, Dict, List
 from .. import layout
 from ..errors import CaptureFailed, CommandFailed
 from ..files import let_through, private_directory, write_json
+from ..schema import problems
 from .job import Job
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = "backstay.files/1"
 _BLOCK = 1 << 20
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.,=+~@-]{0,254}\Z"
+# What a manifest may say: it is held against this before the set is made, and again before anything of it lands.
+FILES_SCHEMA: Dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["schema", "directory", "files"],
+    "properties": {
+        "schema": {"enum": [MANIFEST_SCHEMA]},
+        "directory": {"type": "string"},
+        "files": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "bytes", "sha256"],
+                "properties": {
+                    "name": {"type": "string", "pattern": _NAME},
+                    "bytes": {"type": "integer", "minimum": 1},
+                    "sha256": {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"},
+                },
+            },
+        },
+    },
+}
 
 
 def folder_of_set(job: Job, directory: str) -> Path:
@@ -62,7 +88,14 @@ def collect(job: Job, arguments: Dict[str, Any]) -> None:
     found = [_artifact(job, folder / name, name, counted) for name in names]
     manifest = folder.parent / MANIFEST
     listed = [{key: item[key] for key in ("name", "bytes", "sha256")} for item in found]
-    write_json(manifest, {"schema": MANIFEST_SCHEMA, "directory": arguments["directory"], "files": listed})
+    told = {"schema": MANIFEST_SCHEMA, "directory": arguments["directory"], "files": listed}
+    wrong = list(problems(FILES_SCHEMA, told, "files"))
+    if wrong or MANIFEST in names:
+        raise CaptureFailed(
+            f"what the server's tool wrote into {folder} could never be restored: {'; '.join(wrong) or MANIFEST + ' is taken'}",
+            "have it write files with plain names",
+        )
+    write_json(manifest, told)
     job.seen["artifacts"] += [_artifact(job, manifest, "manifest", counted), *found]
 
 

@@ -23,36 +23,12 @@ from ..errors import BackstayError, IntegrityError, NoSpace
 from ..files import let_through
 from ..process import Tail, spawn
 from ..schema import problems
-from .collect import MANIFEST, MANIFEST_SCHEMA
+from .collect import FILES_SCHEMA, MANIFEST
 from .job import Job
 from .land import make_landing, planned, require_space, told_of
 
 _MANIFEST_BYTES = 64 << 20
 _BLOCK = 1 << 20
-_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.,=+~@-]{0,254}\Z"
-_SCHEMA: Dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["schema", "directory", "files"],
-    "properties": {
-        "schema": {"enum": [MANIFEST_SCHEMA]},
-        "directory": {"type": "string"},
-        "files": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["name", "bytes", "sha256"],
-                "properties": {
-                    "name": {"type": "string", "pattern": _NAME},
-                    "bytes": {"type": "integer", "minimum": 1},
-                    "sha256": {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"},
-                },
-            },
-        },
-    },
-}
 
 
 def land_files(job: Job, arguments: Dict[str, Any]) -> None:
@@ -99,7 +75,7 @@ def compare(promised: Dict[str, Any], unpacking: Unpacking) -> None:
     if raw is None or hashlib.sha256(raw).hexdigest() != promised["sha256"]:
         raise IntegrityError("its manifest came back with another content than promised", "restore another set")
     manifest = json.loads(raw.decode("utf-8"))
-    broken = list(problems(_SCHEMA, manifest, "manifest"))
+    broken = list(problems(FILES_SCHEMA, manifest, "manifest"))
     if broken:
         raise IntegrityError("its manifest is not valid: " + "; ".join(broken[:3]))
     listed = {file["name"]: (file["bytes"], file["sha256"]) for file in manifest["files"]}

@@ -348,6 +348,8 @@ def owner_check(live: Optional[Dict[str, Any]], source: Dict[str, Any]) -> Check
     if live and live["dbid"] != source["dbid"]:
         detail = f"{live['name']} (DBID {live['dbid']}) lives here, the set is of {source['name']} (DBID {source['dbid']})"
         return check("database", "failed", detail, "restore to another SID, or drop that database yourself")
+    if live is None:
+        return check("database", "warning", "no database answers under this SID; what its files are of was not compared")
     return check("database", "ok", f"{source['name']} (DBID {source['dbid']})")
 
 
@@ -359,6 +361,8 @@ def incarnation_check(live: Optional[Dict[str, Any]], source: Dict[str, Any], wa
             hint = "choose a later moment, or ask for it: -e app_oracle_previous_incarnation=true"
             return check("incarnation", "failed", detail, hint)
         return check("incarnation", "warning", detail + ", as asked for")
+    if live is None:
+        return check("incarnation", "warning", "no database answers under this SID; its incarnation was not compared")
     return check("incarnation", "ok", f"RESETLOGS at SCN {source['resetlogs']}")
 
 

@@ -75,6 +75,8 @@ PIECES = f"staging/shop-db1+testapp/{SET}/pieces"
         ({"a": b"x"}, "cd $PLACE; : > b", "is empty"),
         ({"a": b"x"}, "cd $PLACE; ln -s a c", "is no regular file"),
         ({"a": b"x"}, "cd $PLACE; mkdir d", "is no regular file"),
+        ({"a": b"x"}, "cd $PLACE; echo x > 'Mail Box.nsf'", "could never be restored"),
+        ({"manifest.json": b"x"}, "true", "could never be restored"),
     ],
 )
 def test_what_is_no_proper_file_makes_no_set(sandbox: Sandbox, files: dict[str, bytes], before: str, words: str) -> None:
