@@ -343,13 +343,16 @@ def live_database(server: Instance) -> Optional[Dict[str, Any]]:
         return None
 
 
+_LOOK = "be sure that the files on this host are those that you want to replace; they move aside"
+
+
 def owner_check(live: Optional[Dict[str, Any]], source: Dict[str, Any]) -> Check:
     """Return the check that no other database lives under this SID."""
     if live and live["dbid"] != source["dbid"]:
         detail = f"{live['name']} (DBID {live['dbid']}) lives here, the set is of {source['name']} (DBID {source['dbid']})"
         return check("database", "failed", detail, "restore to another SID, or drop that database yourself")
     if live is None:
-        return check("database", "warning", "no database answers under this SID; what its files are of was not compared")
+        return check("database", "warning", "none answers under this SID, nothing was compared", _LOOK)
     return check("database", "ok", f"{source['name']} (DBID {source['dbid']})")
 
 
@@ -362,7 +365,7 @@ def incarnation_check(live: Optional[Dict[str, Any]], source: Dict[str, Any], wa
             return check("incarnation", "failed", detail, hint)
         return check("incarnation", "warning", detail + ", as asked for")
     if live is None:
-        return check("incarnation", "warning", "no database answers under this SID; its incarnation was not compared")
+        return check("incarnation", "warning", "no database answers, nothing was compared", _LOOK)
     return check("incarnation", "ok", f"RESETLOGS at SCN {source['resetlogs']}")
 
 
