@@ -22,6 +22,7 @@ from .text import quoted
 
 Check = Dict[str, str]
 _CLOCK_SECONDS = 120
+_LOOK = "be sure that the files on this host are those that you want to replace; they move aside"
 _FULL_AREA = 0.85
 # Without these a copy of the control file cannot be mounted by an instance of its own.
 KEPT_PARAMETERS = ("compatible", "db_block_size", "db_name", "enable_pluggable_database", "undo_tablespace")
@@ -341,9 +342,6 @@ def live_database(server: Instance) -> Optional[Dict[str, Any]]:
         return dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
     except CommandFailed:
         return None
-
-
-_LOOK = "be sure that the files on this host are those that you want to replace; they move aside"
 
 
 def owner_check(live: Optional[Dict[str, Any]], source: Dict[str, Any]) -> Check:
