@@ -100,7 +100,7 @@ class Writer:
 def main() -> None:
     """Write for ever; a failing server is tried again."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    interval = 1 / float(os.environ.get("SHOP_RATE", "50"))
+    interval = 1 / float(os.environ.get("SHOP_RATE", "20"))
     socket = os.environ.get("SHOP_SOCKET", model.SOCKET)
     state = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/shop-writer"))
     record = Record(state / "committed.log")

@@ -28,7 +28,7 @@ each_app_role = pytest.mark.parametrize("role", APP_ROLES, ids=lambda path: path
 
 
 def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader) if path.exists() else None
 
 
 def specs(role: Path) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tally_model import Damaged, folders_of, line_of, opened
 
 RUN = Path("/run/tally")
-_PAUSE = 0.02
+_PAUSE = 0.05
 
 
 def committed(store):

@@ -72,7 +72,7 @@ def orawriter(argv: list[str]) -> int:
     top = argparse.ArgumentParser(prog="orawriter", description=orawriter.__doc__)
     top.add_argument("sid")
     top.add_argument("--log", type=Path, required=True)
-    top.add_argument("--rate", type=float, default=float(os.environ.get("WRITER_RATE", "10")))
+    top.add_argument("--rate", type=float, default=float(os.environ.get("WRITER_RATE", "4")))
     options = top.parse_args(argv)
     ledger.write_forever(_instance(options.sid), options.log, options.rate)
     return 0

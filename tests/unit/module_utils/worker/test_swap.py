@@ -100,7 +100,7 @@ def test_an_exchange_takes_the_landed_data_in_and_keeps_the_former_aside(
     assert len(swap.exchanged(place.job)) == 1
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)  # each one crashes at every place
 @given(former=trees, landed=landed_trees, data=st.data())
 def test_a_crash_anywhere_loses_nothing_and_put_back_restores_exactly(
     base: Path, former: Tree, landed: Tree, data: st.DataObject
