@@ -258,6 +258,7 @@ def test_a_newcomer_without_the_server_gets_a_clear_sentence(fleet: Fleet, playb
     assert fleet.ask(SPARE, ["test", "-e", NEWCOMER_ACCESS]).status == 1
 
 
+@pytest.mark.long
 def test_a_host_that_leaves_keeps_its_data(fleet: Fleet, playbooks: Playbooks, newcomer: Newcomer) -> None:
     playbooks.run("offsite", *newcomer.inventory, "--limit", f"{OFFSITE},{NEWCOMER}").demand()
     data = fleet.listing(OFFSITE, f"/srv/backstay/repositories/{NEWCOMER_USER}")
@@ -269,6 +270,7 @@ def test_a_host_that_leaves_keeps_its_data(fleet: Fleet, playbooks: Playbooks, n
     assert fleet.listing(OFFSITE, f"/srv/backstay/repositories/{NEWCOMER_USER}") == data
 
 
+@pytest.mark.long
 def test_restic_comes_from_a_pinned_release(fleet: Fleet, playbooks: Playbooks, newcomer: Newcomer) -> None:
     pack = "import bz2; open('/tmp/restic.bz2', 'wb').write(bz2.compress(open('/usr/bin/restic', 'rb').read()))"
     fleet.run(SPARE, "python3", "-c", pack)

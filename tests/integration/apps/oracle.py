@@ -6,6 +6,8 @@ from __future__ import annotations
 from lab_tools import oracle
 from lab_tools.fleet import Fleet
 
+LONG = ("test_one_damaged_blob_is_noticed_and_live_data_stays", "test_the_sets_are_listed")
+
 
 class Adapter:
     """See ``integration.apps.App``."""
