@@ -44,6 +44,14 @@ def _arguments(required: List[str], **properties: Any) -> Dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
 
 
+_CONTROL = _arguments(["start", "stop", "status"], start=_ARGV, stop=_ARGV, status=_ARGV, listed=_TEXT)
+# What preflight found: the app's own, but for the services that have to be stopped while its data is exchanged.
+_FACTS = {
+    "type": "object",
+    "properties": {"services": {"type": "array", "items": _arguments(["service"], service=_TEXT, control=_CONTROL)}},
+}
+
+
 # The typed steps of a procedure. One entry, one function of the same name in ``worker/steps.py``; a test compares them.
 STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     # Run a native command and require its proof; as ``account`` (default: root), with more variables. ``undo`` is remembered
@@ -64,7 +72,7 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         name=_TEXT,
         state={"type": "string", "enum": ["started", "stopped", "resumed"]},
         timeout={"type": "number", "minimum": 1},
-        control=dict(_arguments(["start", "stop", "status"], start=_ARGV, stop=_ARGV, status=_ARGV, listed=_TEXT)),
+        control=_CONTROL,
     ),
     # While the application runs: prepare the picture of a folder, so that the picture itself is short.
     "copy_ahead": _arguments(["folder"], folder=_PATH, exclude=_EXCLUDE, method=_METHOD),
@@ -90,9 +98,10 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         directory=_PLACE_IN_STAGING,
         estimate_bytes={"type": "integer", "minimum": 0},
     ),
-    # Bring the artifacts of the planned sets back, hash-checked, through the tool that unpacks standard input.
+    # Bring the artifacts of the planned sets back, hash-checked, through the tool that unpacks standard input (default: the one
+    # for what ``archive`` made).
     "land": _arguments(
-        ["artifact", "kinds", "into", "unpack"],
+        ["artifact", "kinds", "into"],
         artifact=_TEXT,
         kinds={"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(KINDS)}},
         into=_PATH,
@@ -163,7 +172,7 @@ JOB_SCHEMA: Dict[str, Any] = {
         },
         "stall_timeout": {"type": "number", "minimum": 1},
         "plan": {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"},
-        "facts": {"type": "object"},
+        "facts": _FACTS,
         "steps": {
             "type": "array",
             "minItems": 1,

@@ -4,11 +4,13 @@
 ``KINDS``
     The kinds of backup that the app can make; any other is refused before anything is touched.
 ``preflight(options, action) -> {"checks": [...], "facts": {...}}``
-    Look, change nothing. A check is ``{name, status: ok|warning|failed, detail, hint}``; facts are plain data for the role. For
-    a backup ``options`` also hold ``kind`` and ``newest`` (``worker/newest.py``), and the facts say which ``kind`` is possible.
+    Look, change nothing. A check is ``{name, status: ok|warning|failed, detail, hint}``; facts are plain data for the role;
+    ``services`` in them, ``{service[, control]}``, must not run while data is exchanged. For a backup ``options`` also hold
+    ``kind`` and ``newest`` (``worker/newest.py``), and the facts say which ``kind`` is possible.
 ``seal(job) -> {"position", "checks", "tools", "facts"[, "parent", "chain"]}``
     After capture: what the receipt says. ``position`` is ``{not_before, not_after, exact}`` in the engine's own terms. An app
-    with logs adds ``stream`` and, for a log set, ``consistent_at`` (see ``receipt.py``).
+    that knows better than the engine of which moment the set is adds ``consistent_at``, one with logs ``stream`` (see
+    ``receipt.py``).
 ``consumes(kind) -> bool``
     Whether a capture of that kind takes something that its source then no longer offers (see salvage).
 ``covers(position, summary) -> bool``

@@ -24,6 +24,11 @@ from .manifest import MEMBER, SCHEMA_NAME, ContentHash, FirstNames, blocks, desc
 from .metadata import Metadata, of_status, read_xattrs
 from .walk import Entry, Selection, show, walk
 
+# Brings an archive back from standard input into the current directory; who owned what is decided by number.
+UNPACK = [
+    *("tar", "--extract", "--file=-", "--xattrs", "--xattrs-include=*", "--same-owner", "--numeric-owner"),
+    *("--preserve-permissions", "--delay-directory-restore", "--warning=no-unknown-keyword", "--warning=no-timestamp"),
+]
 _RECORD = 10240  # what tar pads an archive to
 _UNIT = 512
 _PLACEHOLDER_INODE = 2  # an empty folder that stands for another subvolume in a btrfs snapshot

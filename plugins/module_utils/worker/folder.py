@@ -23,13 +23,15 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from .. import layout
 from ..errors import Busy
 from ..files import private_directory, read_json, write_atomic, write_json
 from ..moment import format_moment, now
+from ..undo import identity
 
+_START_SECONDS = 60
 _LOOK_SECONDS = 5  # longer than anybody looks at a lock
 KEPT_FOLDERS = 20  # collected jobs kept for each host and app, for the operator who asks what happened
 
@@ -101,15 +103,13 @@ class JobFolder:
         return list(read_json(self.path / "undo.json") or [])
 
     def push_undo(self, entry: Dict[str, Any]) -> None:
-        """Remember ``entry`` durably *before* the thing that it undoes is done.
-
-        ``{service[, control]}`` is started, ``{command}`` (a command line) is run; see ``release.UNDO``.
-        """
+        """Remember ``entry`` (see ``undo.py``) durably *before* the thing that it undoes is done."""
         write_json(self.path / "undo.json", [*self.undo_entries(), entry])
 
     def drop_undo(self, entry: Dict[str, Any]) -> None:
-        """Forget ``entry``: it was undone."""
-        write_json(self.path / "undo.json", [item for item in self.undo_entries() if item != entry])
+        """Forget everything that undoes the same as ``entry``: it was undone."""
+        left = [item for item in self.undo_entries() if identity(item) != identity(entry)]
+        write_json(self.path / "undo.json", left)
 
     def made(self) -> List[Dict[str, str]]:
         """Return what the job made outside its own folder, oldest first.
@@ -143,11 +143,16 @@ def all_folders() -> List[JobFolder]:
     return [JobFolder(path) for path in sorted(paths, key=lambda path: (path / "spec.json").stat().st_mtime)]
 
 
+def jobs_of(host: str, app: str) -> List[JobFolder]:
+    """Return the job folders of one host's app on this worker, oldest first."""
+    mine = ((folder, folder.specification()) for folder in all_folders())
+    return [folder for folder, specification in mine if (specification["host"], specification["app"]) == (host, app)]
+
+
 def prune_collected(host: str, app: str) -> None:
     """Remove the oldest collected folders of a host's app beyond ``KEPT_FOLDERS``; one that holds a put-back stays."""
-    mine = [folder for folder in all_folders() if (folder.path / "collected").exists()]
+    mine = [folder for folder in jobs_of(host, app) if (folder.path / "collected").exists()]
     mine = [folder for folder in mine if not (folder.path / "swap.json").exists()]
-    mine = [f for f in mine if (f.specification()["host"], f.specification()["app"]) == (host, app)]
     for folder in mine[:-KEPT_FOLDERS]:
         shutil.rmtree(str(folder.path))
 
@@ -210,6 +215,19 @@ def lock_holder(path: Path) -> Optional[Dict[str, Any]]:
         return dict(json.loads(content)) if content else {"run": "unknown"}
     finally:
         os.close(probe)
+
+
+@contextlib.contextmanager
+def start_lock(run_id: str) -> Iterator[None]:
+    """Keep other jobs of this worker from being started meanwhile: one that is just being launched looks abandoned."""
+    starting = Lock(layout.ROOT / "start.lock")
+    try:
+        if not starting.take({"run": run_id}, wait=_START_SECONDS):
+            hint = "look at /var/lib/backstay/jobs"
+            raise Busy("another job is being started on this host and does not come to an end", hint)
+        yield
+    finally:
+        starting.release()
 
 
 def lock_resource(specification: Dict[str, Any]) -> Lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import pwd
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -14,6 +14,7 @@ from .. import layout, restic
 from ..chain import around, plan_hash
 from ..errors import CommandFailed, IntegrityError, NoSpace, RepositoryError
 from ..files import free_bytes, human, private_directory, read_json
+from ..folders.archive import UNPACK
 from ..folders.metadata import drop_default_list
 from ..process import last_line, spawn, spell_status
 from .flow import pipe
@@ -34,7 +35,8 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
     """Land the artifact of every planned set of the given kinds, oldest first.
 
     ``into`` may hold ``{set}``, ``unpack`` may hold ``{into}``: the folder made for the artifact, in which the tool runs.
-    Raise IntegrityError when bytes or hash differ from the receipt; what landed then is removed.
+    Without ``unpack`` it is the one for archives of folders. Raise IntegrityError when bytes or hash differ from the receipt;
+    what landed then is removed.
     """
     plan = planned(job.specification)
     wanted = [item for item in plan["receipts"] if item["kind"] in arguments["kinds"]]
@@ -43,7 +45,7 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
     require_space(Path(arguments["into"].replace("{set}", "")), total)
     for item, artifact in artifacts:
         into = make_landing(job, arguments, item, artifact["bytes"])
-        unpack = [word.replace("{into}", str(into)) for word in arguments["unpack"]]
+        unpack = [word.replace("{into}", str(into)) for word in arguments.get("unpack", UNPACK)]
         with told_of(plan, item):
             _land_one(job, artifact, into, unpack, arguments.get("account"))
 
@@ -95,16 +97,20 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str],
 def make_landing(job: Job, arguments: Dict[str, Any], item: Dict[str, Any], total: int) -> Path:
     """Begin the landing of set ``item`` with ``total`` bytes: return the new, empty folder for it."""
     into = Path(arguments["into"].replace("{set}", item["set"]))
+    account = arguments.get("account")
     if os.path.normpath(str(into)) != str(into):
         raise IntegrityError(f"set {item['set']!r} would land in {into}", "this repository is not to be trusted")
     job.begin_step(f"land {item['kind']} set {item['set']}", total)
-    if into.exists() and any(into.iterdir()):
-        raise CommandFailed(f"{into} is not empty; nothing is ever restored over other data", "remove it and try again")
-    _make(job, into, arguments.get("account"))
+    if into.is_symlink() or (into.exists() and any(into.iterdir())):
+        what = "a link" if into.is_symlink() else "not empty"
+        raise CommandFailed(f"{into} is {what}; nothing is ever restored over other data", "remove it and try again")
+    _make(job, into)
+    if account:
+        give(into, account)
     return into
 
 
-def _make(job: Job, into: Path, account: Optional[str]) -> None:
+def _make(job: Job, into: Path) -> None:
     """Make the private folder ``into``; new folders above it may be passed through by the account that will own it."""
     for parent in reversed(into.parents):
         if not parent.exists():
@@ -114,8 +120,18 @@ def _make(job: Job, into: Path, account: Optional[str]) -> None:
     job.folder.note_made("directory", str(into))
     private_directory(into)
     drop_default_list(into)  # what is unpacked has the access lists that it came with, and no others
-    if account:
-        shutil.chown(str(into), account)
+
+
+def give(into: Path, account: str) -> None:
+    """Make ``account`` the owner of the folder itself: whoever owns the folder above may have put a link in its place."""
+    try:
+        descriptor = os.open(str(into), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise CommandFailed(f"{into} is no folder of this job any more: {error.strerror}", "find out who changes it") from error
+    try:
+        os.fchown(descriptor, pwd.getpwnam(account).pw_uid, -1)
+    finally:
+        os.close(descriptor)
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -12,15 +12,18 @@ import contextlib
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from .. import layout
 from ..errors import BackstayError, BadInput, Busy, Interrupted
 from ..folders.filesystem import remove_snapshot
 from ..process import require, run
-from . import services, swap
-from .folder import JobFolder, Lock, all_folders, lock_holder, lock_resource
+from ..undo import SERVICE_SECONDS, Entry, identity, needed_services
+from . import launch, services, swap
+from .folder import JobFolder, Lock, all_folders, jobs_of, lock_holder, lock_resource, start_lock
 from .job import Job
+
+_COMMAND_SECONDS = 3600
 
 
 def release(folder: JobFolder) -> None:
@@ -51,9 +54,12 @@ def release(folder: JobFolder) -> None:
 def undo(folder: JobFolder) -> List[str]:
     """Undo every entry, newest first; return a sentence for each that failed and stays remembered."""
     problems = _unhold(folder)
+    at_work = folder.result() is None
     for entry in reversed(folder.undo_entries()):
         kind, name = _kind_of(entry, UNDO)
         try:
+            if at_work and "stop_timeout" in entry:
+                services.await_stop(entry["service"], entry["stop_timeout"], entry.get("control"))
             done = UNDO[kind](entry)
             folder.drop_undo(entry)
             folder.event(f"released: {kind} {name} {done}")
@@ -67,18 +73,18 @@ def undo(folder: JobFolder) -> List[str]:
     return problems
 
 
-def _start_service(entry: Dict[str, Any]) -> str:
-    services.start(entry["service"], 300, entry.get("control"))
+def _start_service(entry: Entry) -> str:
+    services.start(entry["service"], entry.get("timeout", SERVICE_SECONDS), entry.get("control"))
     return "started"
 
 
-def _run_command(entry: Dict[str, Any]) -> str:
-    require(entry["command"], 3600)
+def _run_command(entry: Entry) -> str:
+    require(entry["command"], _COMMAND_SECONDS, account=entry.get("account"), extra_environment=entry.get("environment"))
     return "done"
 
 
-# What undoes an entry of undo.json, by its type, and says what it did; see ``JobFolder.push_undo``.
-UNDO: Dict[str, Callable[[Dict[str, Any]], str]] = {"service": _start_service, "command": _run_command}
+# What undoes an entry of undo.json, by its type, and says what it did; see ``undo.py``.
+UNDO: Dict[str, Callable[[Entry], str]] = {"service": _start_service, "command": _run_command}
 
 
 def _kind_of(entry: Dict[str, Any], table: Dict[str, Any]) -> Tuple[str, str]:
@@ -164,29 +170,46 @@ def release_abandoned() -> int:
 
 
 def put_back(folder: JobFolder) -> str:
-    """Put the data back that a failed restore moved aside, with its service stopped meanwhile; return a sentence."""
-    alive = Lock(folder.path / "alive")
-    if not alive.take({"run": folder.path.name, "put_back": True}):
-        raise Busy(f"run {folder.path.name} is still at work", "wait for its end")
-    lock = lock_resource(folder.specification())
-    try:
-        return _put_back(folder)
-    finally:
-        lock.release()
-        alive.release()
+    """Put the data back that a failed restore moved aside, with its service stopped meanwhile; return a sentence.
 
-
-def _put_back(folder: JobFolder) -> str:
-    entries = _services(folder)
-    if swap.exchanged(folder.path):
-        for entry in entries:
-            services.stop(entry["service"], 300, entry.get("control"))
-    sentence = swap.put_back(folder.path)
-    return sentence + _bring_up(folder, entries)
+    Raise Busy while any job of the same host and app is at work.
+    """
+    with _alone(folder):
+        entries = _services(folder)
+        if swap.exchanged(folder.path):
+            for entry in entries:
+                services.stop(entry["service"], entry.get("stop_timeout", SERVICE_SECONDS), entry.get("control"))
+        sentence = swap.put_back(folder.path)
+        return sentence + _bring_up(folder, entries)
 
 
 def keep_restored(folder: JobFolder) -> str:
-    """Settle for the restored data of a restore that failed after its exchange; return a sentence. Nothing is removed."""
+    """Settle for the restored data of a restore that failed after its exchange; return a sentence. Nothing is removed.
+
+    Raise Busy while any job of the same host and app is at work.
+    """
+    with _alone(folder):
+        return _keep_restored(folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: JobFolder) -> Iterator[None]:
+    """Be the only one at work for the host and app of a job that ended; until the end of the block, no other one starts."""
+    mine = folder.specification()
+    with contextlib.ExitStack() as locks:
+        alive = Lock(folder.path / "alive")
+        locks.callback(alive.release)
+        with start_lock(folder.path.name):
+            if not alive.take({"run": folder.path.name, "put_back": True}):
+                raise Busy(f"run {folder.path.name} is still at work", "wait for its end")
+            for other in jobs_of(mine["host"], mine["app"]):
+                if other.path != folder.path and launch.living(other.path.name):
+                    raise Busy(f"run {other.path.name} is at work for {mine['app']} on {mine['host']}", "wait for its end")
+        locks.callback(lock_resource(mine).release)
+        yield
+
+
+def _keep_restored(folder: JobFolder) -> str:
     states = swap.exchanged(folder.path)
     wanted = [step for step in folder.specification()["steps"] if "swap" in step]
     if not states or len(states) < len(wanted) or any(state["state"] != "done" for state in states):
@@ -204,22 +227,19 @@ def _bring_up(folder: JobFolder, entries: List[Dict[str, Any]]) -> str:
     """
     _unhold(folder)
     left = folder.undo_entries()
-    for entry in [*reversed(left), *(entry for entry in entries if entry not in left)]:
+    known = [identity(entry) for entry in left]
+    for entry in [*reversed(left), *(entry for entry in entries if identity(entry) not in known)]:
         UNDO[_kind_of(entry, UNDO)[0]](entry)
         folder.drop_undo(entry)
     names = [entry["service"] for entry in entries]
     return f"; started: {', '.join(names)}" if names else ""
 
 
-def _services(folder: JobFolder) -> List[Dict[str, Any]]:
+def _services(folder: JobFolder) -> List[Entry]:
     """Return the services that the job stopped or that its app said it needs, each once, as entries of undo.json."""
     entries = [entry for entry in folder.undo_entries() if "service" in entry]
-    names = {entry["service"] for entry in entries}
-    needed = [
-        item if isinstance(item, dict) else {"service": item}
-        for item in folder.specification().get("facts", {}).get("services", [])
-    ]
-    return entries + [entry for entry in needed if entry["service"] not in names]
+    known = [identity(entry) for entry in entries]
+    return entries + [entry for entry in needed_services(folder.specification()) if identity(entry) not in known]
 
 
 def _last_step(folder: JobFolder) -> str:

@@ -22,7 +22,7 @@ from ..moment import now, parse_moment
 from ..overview import overview
 from ..process import run
 from . import launch, release, standby, swap
-from .folder import JobFolder, Lock, all_folders, prune_collected, write_secrets
+from .folder import JobFolder, jobs_of, prune_collected, start_lock, write_secrets
 from .job import open_access
 from .preflight import inspect, reach
 
@@ -47,13 +47,8 @@ def start(request: Request) -> Dict[str, Any]:
     """Start the job ``specification``, or attach to it when it already runs. Return ``{state, folder, uncollected}``."""
     specification = request["specification"]
     validate_job(specification)
-    starting = Lock(layout.ROOT / "start.lock")  # a job that is just being launched must not look abandoned
-    if not starting.take({"run": specification["run"]}, wait=60):
-        raise Busy("another job is being started on this host and does not come to an end", "look at /var/lib/backstay/jobs")
-    try:
+    with start_lock(specification["run"]):
         return _start(request, specification)
-    finally:
-        starting.release()
 
 
 def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
@@ -61,7 +56,7 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
     if (folder.path / "spec.json").exists():
         _require_same(folder, specification)
         return {"state": "attached", "folder": str(folder.path), "uncollected": []}
-    mine = _of(specification)
+    mine = jobs_of(specification["host"], specification["app"])
     for other in mine:
         if launch.living(other.path.name):
             raise Busy(
@@ -186,17 +181,6 @@ def _position(request: Request) -> Optional[Tuple[str, Callable[[Dict[str, Any]]
 
 def _bytes(receipts: List[Dict[str, Any]]) -> int:
     return sum(artifact["bytes"] for item in receipts for artifact in item["artifacts"])
-
-
-def _of(request: Request) -> List[JobFolder]:
-    """Return the job folders of the request's host and app."""
-    wanted = (request["host"], request["app"])
-    found = []
-    for folder in all_folders():
-        specification = folder.specification()
-        if (specification["host"], specification["app"]) == wanted:
-            found.append(folder)
-    return found
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from .backup import run_backup
 from .folder import JobFolder, Lock, lock_resource
 from .job import Job
 from .land import planned
-from .release import failure, remove_made, undo
+from .release import failure, put_back_command, remove_made, undo
 from .steps import perform
 
 
@@ -28,8 +28,6 @@ def run_restore(job: Job) -> Dict[str, Any]:
     for step in specification["steps"]:
         perform(job, step)
     job.folder.event(f"end {specification['action']}")
-    if job.seen.get("aside") and not job.seen["keep_aside"]:
-        swap.forget_aside(job.folder.path)
     result = {
         "set": plan["sets"][-1],
         "target": plan["target"],
@@ -38,7 +36,7 @@ def run_restore(job: Job) -> Dict[str, Any]:
     }
     result.update(facts=job.seen["facts"], outage_seconds=job.seen["outage_seconds"])
     result.update(bytes=sum(artifact["bytes"] for item in plan["receipts"] for artifact in item["artifacts"]))
-    if job.seen.get("aside") and job.seen["keep_aside"]:
+    if job.seen.get("aside"):
         result["aside"] = ", ".join(job.seen["aside"])
     return result
 
@@ -63,10 +61,7 @@ def run_job(path: Path) -> int:
         lock = lock_resource(job.specification)
         job.prepare_work()
         job.begin_step("starting")
-        result = dict(_success(job), **RUNNERS[job.specification["action"]](job))
-        problems = undo(folder)
-        if problems:
-            result.update(status="failed", release_problems=problems)
+        result = _concluded(job, dict(_success(job), **RUNNERS[job.specification["action"]](job)))
     except BackstayError as error:
         result = _failed(job, error)
     except Exception as error:
@@ -85,6 +80,19 @@ def run_job(path: Path) -> int:
 def _success(job: Job) -> Dict[str, Any]:
     specification = job.specification
     return dict({key: specification[key] for key in ("run", "host", "source", "app", "action")}, status="ok")
+
+
+def _concluded(job: Job, result: Dict[str, Any]) -> Dict[str, Any]:
+    """Undo what is left, and only when nothing is, give up former data that was not to be kept; return the result then."""
+    problems = undo(job.folder)
+    if problems:
+        result.update(status="failed", release_problems=problems)
+        if swap.exchanged(job.folder.path):
+            result["put_back"] = put_back_command(job.folder)
+    elif "aside" in result and not job.seen["keep_aside"]:
+        swap.forget_aside(job.folder.path)
+        del result["aside"]
+    return result
 
 
 def _failed(job: Job, error: BackstayError) -> Dict[str, Any]:

@@ -34,13 +34,32 @@ def is_active(name: str, settled: bool = False, control: Control = None) -> bool
     if control:
         return _runs_by_status(name, control)
     if not has_systemd():
-        return run(["service", name, "status"], 60).status == 0
+        return _runs_by_script(name)
     shown = run(["systemctl", "show", "--property=LoadState,ActiveState", "--", name], 60).stdout
     fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     if fields.get("LoadState") != "loaded":
-        raise CommandFailed(f"this host has no service '{name}'", "check the service variable of the role")
+        raise _no_service(name)
     on_its_way = () if settled else ("activating", "deactivating")
     return fields.get("ActiveState") in ("active", "reloading", *on_its_way)
+
+
+def _runs_by_script(name: str) -> bool:
+    """Return what the status of a System V script means, as the LSB says: 0 runs; 1, 2 and 3 do not; all else is unknown."""
+    done = run(["service", name, "status"], 60)
+    if "unrecognized service" in done.stderr:
+        raise _no_service(name)
+    if done.status not in (0, 1, 2, 3):
+        raise _unknown(name, "service", done, "look at the service's own script")
+    return done.status == 0
+
+
+def _no_service(name: str) -> CommandFailed:
+    return CommandFailed(f"this host has no service '{name}'", "check the service variable of the role")
+
+
+def _unknown(name: str, program: str, done: Finished, hint: str) -> CommandFailed:
+    said = last_line(done.stderr or done.stdout)
+    return CommandFailed(f"cannot tell whether '{name}' runs: {program} {spell_status(done.status)}: {said}", hint)
 
 
 def _runs_by_status(name: str, control: Dict[str, Any]) -> bool:
@@ -49,11 +68,7 @@ def _runs_by_status(name: str, control: Dict[str, Any]) -> bool:
         return control["listed"] in done.stdout.strip().split(", ")
     if "listed" not in control and done.status in (0, 3):
         return done.status == 0
-    raise CommandFailed(
-        f"cannot tell whether '{name}' runs: {control['status'][0]} {spell_status(done.status)}:"
-        f" {last_line(done.stderr or done.stdout)}",
-        "check the control commands of the role",
-    )
+    raise _unknown(name, control["status"][0], done, "check the control commands of the role")
 
 
 def stop(name: str, timeout: float, control: Control = None) -> None:
@@ -61,6 +76,18 @@ def stop(name: str, timeout: float, control: Control = None) -> None:
     done = _tell("stop", name, timeout, control)
     if not _becomes(name, False, timeout if done.status == 0 else 0, control):
         raise CommandFailed(f"service '{name}' did not stop: {last_line(done.stderr)}", "it was not killed; look at its log")
+
+
+def await_stop(name: str, timeout: float, control: Control = None) -> None:
+    """Let a stop that was asked for before take effect, for at most ``timeout`` seconds.
+
+    Until then the service counts as up, and a start would change nothing: it would be down a moment later. The service manager
+    keeps the order of what it is asked by itself.
+    """
+    if control is None and has_systemd():
+        return
+    with contextlib.suppress(CommandFailed):  # where nobody can tell, the start is tried all the same, and says so
+        _becomes(name, False, timeout, control)
 
 
 def start(name: str, timeout: float, control: Control = None) -> None:
@@ -76,6 +103,7 @@ def start(name: str, timeout: float, control: Control = None) -> None:
 
 
 _UNITS = Path("/etc/systemd/system")
+_TYPES = ("service", "socket", "target", "timer", "path", "mount", "automount", "slice", "scope", "swap", "device")
 _ALLOWED = Path("/run/backstay-allowed")  # gone after a boot
 
 
@@ -116,7 +144,8 @@ def unhold(name: str) -> None:
 
 
 def _hold_file(name: str) -> Path:
-    unit = name if name.endswith(".service") else name + ".service"
+    # The same rule as systemctl's: a name without the suffix of a type of unit means a service.
+    unit = name if name.rpartition(".")[2] in _TYPES else name + ".service"
     return _UNITS / f"{unit}.d" / "90-backstay-hold.conf"
 
 

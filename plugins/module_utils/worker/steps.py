@@ -12,6 +12,7 @@ from ..apps import load_app
 from ..errors import BadInput, CommandFailed, Refused
 from ..job import step_type
 from ..process import run
+from ..undo import SERVICE_SECONDS, command_entry, identity, needed_services, service_entry
 from . import newest, picture, services, swap
 from .capture import capture
 from .collect import collect
@@ -26,9 +27,9 @@ def command(job: Job, arguments: Dict[str, Any]) -> None:
 
     Its ``undo`` is remembered before; a command that is such an undo settles it.
     """
-    argv, undo = arguments["argv"], arguments.get("undo")
-    if undo:
-        job.folder.push_undo({"command": undo})
+    argv = arguments["argv"]
+    if arguments.get("undo"):
+        job.folder.push_undo(command_entry(arguments))
     done = run(
         argv,
         float(arguments.get("timeout", 3600)),
@@ -44,23 +45,23 @@ def command(job: Job, arguments: Dict[str, Any]) -> None:
 
 def service(job: Job, arguments: Dict[str, Any]) -> None:
     """Bring a service into a state and confirm it. A stop is remembered before it is done, and its outage measured."""
-    name, limit, control = arguments["name"], float(arguments.get("timeout", 300)), arguments.get("control")
-    undo = {"service": name, **({"control": control} if control else {})}
-    stopped = job.seen.setdefault("stopped", {})
+    name, limit, control = arguments["name"], float(arguments.get("timeout", SERVICE_SECONDS)), arguments.get("control")
+    undo = service_entry(job.specification["steps"], name, control)
+    mine, stopped = identity(undo), job.seen.setdefault("stopped", {})
     if arguments["state"] == "stopped":
         if services.is_active(name, control=control):
             job.folder.push_undo(undo)
-            stopped[name] = time.monotonic()
+            stopped[mine] = time.monotonic()
             services.stop(name, limit, control)
         return
-    if arguments["state"] == "resumed" and undo not in job.folder.undo_entries():
+    if arguments["state"] == "resumed" and mine not in map(identity, job.folder.undo_entries()):
         return  # it was down before this job
     services.allow(name)
     services.start(name, limit, control)
     job.folder.drop_undo(undo)
-    if name in stopped:
+    if mine in stopped:
         job.seen.setdefault("down_since", min(stopped.values()))
-        del stopped[name]
+        del stopped[mine]
         if not stopped:  # the application is back when its last service is
             job.seen["outage_seconds"] += round(time.monotonic() - job.seen.pop("down_since"), 3)
 
@@ -88,10 +89,7 @@ def begin_exchange(job: Job) -> None:
     What was stopped for it is held, and what was down already: after a power cut no boot may start it on data that is half
     exchanged or not proved yet. And nothing made before may be continued afterwards.
     """
-    needed = [
-        item if isinstance(item, dict) else {"service": item} for item in job.specification.get("facts", {}).get("services", [])
-    ]
-    entries = [*job.folder.undo_entries(), *needed]
+    entries = [*job.folder.undo_entries(), *needed_services(job.specification)]
     # The service manager holds; a native command cannot.
     for name in dict.fromkeys(entry["service"] for entry in entries if "service" in entry and "control" not in entry):
         job.folder.note_made("hold", name)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.backstay.fleet.plugins.module_utils.yard import yard
-from unit.support.folders import UNPACK
 from unit.support.steps import Step, service
 
 NAMES = ("first", "second", "third")
@@ -34,10 +33,7 @@ def bring_back(folders: list[Path], *after: Step, name: str = "ledger", **swap: 
     exchanged: list[Step] = []
     for artifact, path in zip(NAMES, folders, strict=False):
         landing = str(yard(path) / "landing-1")
-        unpack = [*UNPACK, "--directory={into}"]
-        landed.append(
-            {"name": f"Land {path}", "land": {"artifact": artifact, "kinds": ["full"], "into": landing, "unpack": unpack}}
-        )
+        landed.append({"name": f"Land {path}", "land": {"artifact": artifact, "kinds": ["full"], "into": landing}})
         landed.append({"name": f"Prove {path}", "prove": {"artifact": artifact, "directory": landing}})
         arguments = {"target": str(path), "landing": landing, "with_root": True, **swap}
         exchanged.append({"name": f"Exchange {path}", "swap": arguments})

@@ -9,17 +9,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ansible_collections.backstay.fleet.plugins.module_utils.folders.archive import Archive, Source
+from ansible_collections.backstay.fleet.plugins.module_utils.folders.archive import UNPACK, Archive, Source
 from ansible_collections.backstay.fleet.plugins.module_utils.folders.walk import Selection
 from lab_tools.rich_folder import apple_double, make_rich, make_sparse
 
-__all__ = ["NOTHING", "UNPACK", "apple_double", "archived", "make_rich", "make_sparse", "unpacked"]
+__all__ = ["NOTHING", "apple_double", "archived", "make_rich", "make_sparse", "unpacked"]
 
 NOTHING = Selection(set(), [])
-UNPACK = [
-    *("tar", "--extract", "--file=-", "--xattrs", "--xattrs-include=*", "--same-owner", "--numeric-owner"),
-    *("--preserve-permissions", "--delay-directory-restore", "--warning=no-unknown-keyword", "--warning=no-timestamp"),
-]
 
 
 def archived(folder: Path, leave_out: Selection = NOTHING) -> bytes:

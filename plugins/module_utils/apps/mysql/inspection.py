@@ -56,7 +56,7 @@ def preflight(options: Options, action: str) -> Dict[str, Any]:
         checks, facts = inspect_server(options, tool)
     else:
         checks, facts = inspect_target(options, tool)
-    facts.update(tool_version=tool, services=[options["service"]] if options.get("service") else [])
+    facts.update(tool_version=tool, services=[{"service": options["service"]}] if options.get("service") else [])
     facts.update(defaults_extra_file=options.get("defaults_extra_file") or "")  # the seal asks the server again
     return {"checks": [tool_check, *checks], "facts": facts}
 

@@ -59,7 +59,8 @@ def preflight(options: Dict[str, Any], action: str) -> Dict[str, Any]:
         more, found = inspect_database(server, options)
     else:
         more, found = inspect_target(server, options, action)
-        facts["services"] = [options["service"]] if options.get("service") and not options.get("restore_to") else []
+        needed = bool(options.get("service")) and not options.get("restore_to")
+        facts["services"] = [{"service": options["service"]}] if needed else []
     return {"checks": [*checks, *more], "facts": dict(facts, **found)}
 
 

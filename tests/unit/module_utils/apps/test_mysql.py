@@ -189,7 +189,7 @@ esac"""
     options = {"defaults_extra_file": "/root/backup.cnf", "socket": "/s", "service": "mariadb"}
     found = inspection.preflight(options, "backup")
     assert [item["name"] for item in found["checks"] if item["status"] == "failed"] == []
-    assert found["facts"]["services"] == ["mariadb"]
+    assert found["facts"]["services"] == [{"service": "mariadb"}]
     job = job_with(tmp_path)
     job.specification["facts"] = found["facts"]
     assert physical.seal(job)["facts"]["counts_after"] == {"tables": 3}

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout, receipt, restic
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import CommandFailed
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import land as landing
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import release
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan
@@ -142,6 +145,23 @@ def test_nothing_lands_over_other_data(sandbox: Sandbox, stored: dict[str, Any])
     assert look(sandbox.base / "x") == {"precious": b"1"}
 
 
+def test_nothing_lands_through_a_link(sandbox: Sandbox, stored: dict[str, Any]) -> None:
+    """Who owns the folder above could have root write, and give away, anything."""
+    (sandbox.base / "theirs").mkdir()
+    (sandbox.base / "x").symlink_to(sandbox.base / "theirs")
+    result = recover(sandbox, stored, [land(sandbox.base / "x")])
+    assert f"{sandbox.base}/x is a link; nothing is ever restored over other data" in result["error"]["message"]
+    assert look(sandbox.base / "theirs") == {}
+
+
+def test_a_landing_that_was_exchanged_for_a_link_is_not_given_away(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "x").symlink_to(tmp_path / "theirs")
+    with pytest.raises(CommandFailed, match="x is no folder of this job any more: Not a directory"):
+        landing.give(tmp_path / "x", "nobody")
+    assert (tmp_path / "theirs").stat().st_uid == os.geteuid()
+
+
 def test_a_missing_artifact_is_told(sandbox: Sandbox, stored: dict[str, Any]) -> None:
     result = recover(sandbox, stored, [land(sandbox.base / "x", artifact="logs")])
     assert f"set {SET} has no artifact 'logs'" in result["error"]["message"]
@@ -180,6 +200,14 @@ def test_the_former_data_goes_after_a_proved_restore_when_wished(
     assert result["status"] == "ok"
     assert "aside" not in result
     assert not yard(target).exists()
+
+
+def test_the_former_data_stays_when_the_last_undo_fails(sandbox: Sandbox, stored: dict[str, Any], target: Path) -> None:
+    before: Step = {"name": "Close", "command": {"argv": ["true"], "undo": ["false"]}}
+    result = recover(sandbox, stored, [before, *in_place(target, keep_aside=False)])
+    assert (result["status"], result["release_problems"]) == ("failed", ["false ended with exit status 1: it said nothing"])
+    assert look(Path(result["aside"])) == LIVE
+    assert result["put_back"].endswith(f" put-back {layout.job(result['run'])}")
 
 
 def test_a_restore_that_fails_its_proof_keeps_both_copies_and_names_the_way_back(

@@ -20,7 +20,7 @@ from unit.support.steps import good, land
 @pytest.fixture
 def job(sandbox: Sandbox) -> JobFolder:
     steps = [{"name": "Stop", "service": {"name": "mariadb", "state": "stopped"}}]
-    return sandbox.create(sandbox.recovery("0" * 64, steps, facts={"services": ["mariadb"]}))
+    return sandbox.create(sandbox.recovery("0" * 64, steps, facts={"services": [{"service": "mariadb"}]}))
 
 
 @pytest.fixture

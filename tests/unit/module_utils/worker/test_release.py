@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, Busy, CommandFailed
 from ansible_collections.backstay.fleet.plugins.module_utils.process import Finished
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import release, services, swap
-from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder, lock_resource
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder, Lock, lock_resource
 from unit.support.sandbox import Sandbox
 from unit.support.steps import good
 from unit.support.trees import look, plant
@@ -121,6 +122,78 @@ def test_put_back_stops_exchanges_and_starts(sandbox: Sandbox, folder: JobFolder
     assert folder.undo_entries() == []
     assert "already holds" in release.put_back(folder)
     assert sandbox.service_calls()[2:] == [], "a second time nothing is stopped"
+
+
+def test_a_server_that_still_quits_is_started_when_it_is_gone(sandbox: Sandbox, folder: JobFolder, tmp_path: Path) -> None:
+    """PS-18: until then it counts as up, and a start would be in vain."""
+    state = tmp_path / "state"
+    state.write_text("up\n")
+    control = {"start": ["sh", "-c", f"echo up >> {state}"], "stop": ["true"]}
+    control["status"] = ["sh", "-c", f"tail -n 1 {state} | grep -q up || exit 3"]
+    folder.push_undo({"service": "mail", "control": control, "timeout": 10, "stop_timeout": 20})
+    quitting = subprocess.Popen(["sh", "-c", f"sleep 1; echo down >> {state}"])
+    release.release(folder)
+    quitting.wait()
+    assert state.read_text().split() == ["up", "down", "up"]
+    assert folder.undo_entries() == []
+
+
+def test_release_and_put_back_wait_as_long_as_the_role_does(
+    sandbox: Sandbox, folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(services, "start", lambda *words: asked.append(("start", *words)))
+    monkeypatch.setattr(services, "stop", lambda *words: asked.append(("stop", *words)))
+    folder.push_undo({"service": "mariadb", "timeout": 900.0, "stop_timeout": 700.0})
+    exchange(sandbox, folder)
+    release.put_back(folder)
+    folder.push_undo({"service": "mariadb", "timeout": 900.0, "stop_timeout": 700.0})
+    folder.finish({"status": "failed"})
+    release.release(folder)
+    assert asked == [("stop", "mariadb", 700.0, None), *[("start", "mariadb", 900.0, None)] * 2]
+
+
+def test_services_of_one_name_under_different_control_all_come_back(sandbox: Sandbox, tmp_path: Path) -> None:
+    own = []
+    for name in ("mail", "catalog"):
+        state = tmp_path / name
+        control = {"start": ["touch", str(state)], "stop": ["rm", str(state)]}
+        own.append({"service": "PowerShare", "control": dict(control, status=["sh", "-c", f"[ -e {state} ] || exit 3"])})
+    folder = sandbox.create(sandbox.backup([good()], facts={"services": own}))
+    folder.push_undo(own[0])
+    exchange(sandbox, folder)
+    assert release.put_back(folder).endswith("; started: PowerShare, PowerShare")
+    assert {"mail", "catalog"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_what_undoes_a_command_runs_as_its_account_and_in_its_environment(
+    folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(release, "require", lambda argv, timeout, **options: asked.append((argv, timeout, options)))
+    folder.push_undo({"command": ["end", "backup"], "account": "operator", "environment": {"WHERE": "here"}})
+    folder.push_undo({"command": ["thaw"]})
+    release.release(folder)
+    assert asked == [
+        (["thaw"], 3600, {"account": None, "extra_environment": None}),
+        (["end", "backup"], 3600, {"account": "operator", "extra_environment": {"WHERE": "here"}}),
+    ]
+    assert folder.undo_entries() == []
+
+
+def test_put_back_waits_for_every_job_of_the_same_application(sandbox: Sandbox, folder: JobFolder) -> None:
+    """Another job may work on another resource of the same application: a verification, or other folders."""
+    target = exchange(sandbox, folder)
+    other = sandbox.create(sandbox.backup([good()], run="20261121T093000Z-testapp-9", resource="testapp:/elsewhere"))
+    alive = Lock(other.path / "alive")
+    assert alive.take({"run": other.path.name})
+    for way in (release.put_back, release.keep_restored):
+        with pytest.raises(Busy, match="run 20261121T093000Z-testapp-9 is at work for testapp on shop-db1"):
+            way(folder)
+    assert look(target) == {"ibdata1": b"restored"}
+    alive.release()
+    release.put_back(folder)
+    assert look(target) == {"ibdata1": b"live"}
 
 
 def test_put_back_waits_for_nobody_who_works_on_the_same_data(sandbox: Sandbox, folder: JobFolder) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,37 @@ def test_a_service_that_says_it_started_and_did_not_is_down(sandbox: Sandbox) ->
     (sandbox.programs / "service").write_text('#!/bin/sh\n[ "$2" = start ]\n')
     with pytest.raises(ApplicationDown, match="did not start"):
         services.start("mariadb", 0.3)
+
+
+@pytest.mark.parametrize(("status", "answer"), [(0, True), (1, False), (2, False), (3, False), (4, None), (127, None)])
+def test_a_script_says_what_the_lsb_says(sandbox: Sandbox, status: int, answer: bool | None) -> None:
+    (sandbox.programs / "service").write_text(f"#!/bin/sh\necho no idea >&2; exit {status}\n")
+    if answer is None:
+        with pytest.raises(CommandFailed, match=f"whether 'x' runs: service ended with exit status {status}: no idea"):
+            services.is_active("x")
+    else:
+        assert services.is_active("x") is answer
+
+
+def test_a_service_without_a_script_is_not_a_service_that_is_down(sandbox: Sandbox) -> None:
+    (sandbox.programs / "service").write_text('#!/bin/sh\necho "$1: unrecognized service" >&2; exit 1\n')
+    with pytest.raises(CommandFailed, match="this host has no service 'x'"):
+        services.is_active("x")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("mariadb", "mariadb.service.d"),
+        ("mariadb.service", "mariadb.service.d"),
+        ("mariadb.socket", "mariadb.socket.d"),
+        ("shop.target", "shop.target.d"),
+        ("oracle@ORCL", "oracle@ORCL.service.d"),
+        ("db.example", "db.example.service.d"),
+    ],
+)
+def test_the_unit_that_is_held_is_the_one_that_is_stopped(name: str, folder: str) -> None:
+    assert services._hold_file(name).parent.name == folder
 
 
 @pytest.mark.parametrize(
@@ -150,6 +182,17 @@ def test_a_server_that_will_not_quit_is_not_killed(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="'mail' did not stop"):
         services.stop("mail", 0.3, dict(own.control, stop=["true"]))
     assert own.state.read_text() == "up"
+
+
+def test_a_stop_that_still_takes_effect_is_waited_for(tmp_path: Path) -> None:
+    own = Own(tmp_path, listed=True)
+    gone = subprocess.Popen(["sh", "-c", f"sleep 0.5; echo down > {own.state}"])
+    services.await_stop("mail", 20, own.control)
+    assert not services.is_active("mail", control=own.control)
+    gone.wait()
+    own.state.write_text("up")
+    services.await_stop("mail", 0.2, own.control)
+    services.await_stop("mail", 20, dict(own.control, status=["false"]))  # where nobody can tell, the start will
 
 
 def test_what_a_start_leaves_running_lives_in_a_scope_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

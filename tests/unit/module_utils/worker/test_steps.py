@@ -30,6 +30,10 @@ def command(script: str, **more: Any) -> dict[str, Any]:
     return {"name": "Do it", "command": dict({"argv": ["sh", "-c", script]}, **more)}
 
 
+def remembered(job: Job) -> list[str]:
+    return [entry["service"] for entry in job.folder.undo_entries()]
+
+
 def test_a_command_does_its_work(job: Job, tmp_path: Path) -> None:
     perform(job, command(f"touch {tmp_path}/done"))
     assert (tmp_path / "done").exists()
@@ -62,7 +66,7 @@ def test_a_stop_is_remembered_before_it_is_done(job: Job, sandbox: Sandbox) -> N
     sandbox.refuse("mariadb", "stop")
     with pytest.raises(CommandFailed, match="did not stop"):
         perform(job, service("stopped"))
-    assert job.folder.undo_entries() == [{"service": "mariadb"}]
+    assert remembered(job) == ["mariadb"]
 
 
 def test_a_start_settles_the_stop_and_counts_the_outage(job: Job, sandbox: Sandbox) -> None:
@@ -106,7 +110,7 @@ def test_a_service_that_does_not_come_back_stays_remembered(job: Job, sandbox: S
     sandbox.refuse("mariadb", "start")
     with pytest.raises(ApplicationDown):
         perform(job, service("started"))
-    assert job.folder.undo_entries() == [{"service": "mariadb"}]
+    assert remembered(job) == ["mariadb"]
     assert job.seen["outage_seconds"] == 0
 
 
@@ -138,3 +142,33 @@ def test_the_app_is_called_by_name(job: Job) -> None:
         perform(job, call("sing"))
     with pytest.raises(BackstayError, match="because"):
         perform(job, call("fail", message="because"))
+
+
+def test_services_of_one_name_under_different_control_are_two(job: Job, tmp_path: Path) -> None:
+    own = [quick(tmp_path / name) for name in ("mail", "catalog")]
+    for control in own:
+        perform(job, under("stopped", control))
+    assert [entry["control"] for entry in job.folder.undo_entries()] == own
+    perform(job, under("resumed", own[0]))
+    assert [entry["control"] for entry in job.folder.undo_entries()] == own[1:]
+    assert job.seen["outage_seconds"] == 0, "the other one is still down"
+    perform(job, under("resumed", own[1]))
+    assert job.folder.undo_entries() == []
+    assert job.seen["outage_seconds"] > 0
+
+
+def quick(state: Path) -> dict[str, Any]:
+    """Return the commands of a server that runs while the file ``state`` is there; it is."""
+    state.touch()
+    return {"start": ["touch", str(state)], "stop": ["rm", str(state)], "status": ["sh", "-c", f"[ -e {state} ] || exit 3"]}
+
+
+def under(state: str, control: dict[str, Any]) -> dict[str, Any]:
+    return {"name": state, "service": {"name": "PowerShare", "state": state, "timeout": 5, "control": control}}
+
+
+def test_what_undoes_a_command_is_remembered_with_its_account_and_environment(job: Job) -> None:
+    perform(job, command("exit 0", undo=["true"], account="root", environment={"WHERE": "here"}))
+    assert job.folder.undo_entries() == [{"command": ["true"], "account": "root", "environment": {"WHERE": "here"}}]
+    perform(job, {"name": "Undo it", "command": {"argv": ["true"]}})
+    assert job.folder.undo_entries() == [], "whoever ran it"
