@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from lab_tools.fleet import Fleet
@@ -57,6 +58,8 @@ class Adapter:
     def prove(self, host: str | None = None, known: str | None = None, side: str = "") -> str:
         marks = [known] if known else []
         if side:
+            prefs = f"{side}/mail-prefs/PowerShare Mail Prefs"
+            assert json.loads(self.fleet.run(self.host, "cat", prefs))["volume"] == "/Volumes/Mail HD"
             return content(self.live.prove(f"{side}/{self.live.folder}", *marks))
         server = Server(self.fleet, host or self.host, "mail")
         assert server.running(), f"the mail server of {server.host} does not run"

@@ -142,7 +142,8 @@ def _for_restore(options: Options, described: List[Dict[str, Any]]) -> Tuple[Lis
     source = (options.get("source") or {}).get("servers") or {}
     checks = [_complete(described, source)]
     if options.get("restore_to"):
-        return checks + _side_checks(Path(options["restore_to"]), source), {}
+        with_prefs = [server for server in described if source.get(server["kind"], {}).get("prefs")]
+        return checks + _side_checks(Path(options["restore_to"]), source), {"prefs": with_prefs}
     for server in described:
         folder = Path(server["folder"])
         found, server["running"] = _running(server, ("ok", "does not run; the restore starts it"))

@@ -289,6 +289,16 @@ def test_a_restore_to_a_directory_wants_an_empty_one(volume: Path, tmp_path: Pat
     assert statuses(look(volume, "verify", source=source)[0]) == {"ok"}
 
 
+def test_the_prefs_of_a_set_come_back_beside_the_live_server_only(volume: Path, tmp_path: Path) -> None:
+    """The article on moving a server wants them on a new startup volume; a server that lost its data has them."""
+    source = {"servers": {"mail": {"bytes": 1, "prefs": ["PowerShare Mail Prefs"]}}}
+    _checks, facts = look(volume, "restore", source=source, restore_to=str(tmp_path / "new"))
+    assert [server["kind"] for server in facts["prefs"]] == ["mail"]
+    source["servers"]["mail"]["prefs"] = []
+    assert look(volume, "restore", source=source, restore_to=str(tmp_path / "new"))[1]["prefs"] == []
+    assert "prefs" not in look(volume, "restore", source=source)[1]
+
+
 # What makes a set good
 
 SERVER = {"kind": "mail", "title": "mail server", "folder": "/v/PowerShare Mail Data", "bytes": 5, "prefs": []}
