@@ -66,13 +66,15 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         undo=_ARGV,
     ),
     # Bring a service of the host into a state; a stop is undone by the release when the job dies. ``resumed`` starts what
-    # this job stopped, and leaves down what was down. ``control``: native commands instead of the service manager.
+    # this job stopped, and leaves down what was down. ``control``: native commands instead of the service manager. Of a
+    # service that its manager killed nothing is backed up, unless it ``may_be_killed``.
     "service": _arguments(
         ["name", "state"],
         name=_TEXT,
         state={"type": "string", "enum": ["started", "stopped", "resumed"]},
         timeout={"type": "number", "minimum": 1},
         control=_CONTROL,
+        may_be_killed={"type": "boolean"},
     ),
     # While the application runs: prepare the picture of a folder, so that the picture itself is short.
     "copy_ahead": _arguments(["folder"], folder=_PATH, exclude=_EXCLUDE, method=_METHOD),

@@ -90,7 +90,8 @@ class Gates:
     def install(self) -> None:
         """Build the gates into the service, open."""
         program = f"#!/bin/sh\n[ ! -e {GATES}/$1 ] || : > {GATES}/$1-reached\nwhile [ -e {GATES}/$1 ]; do sleep 0.05; done\n"
-        unit = f"[Service]\nExecStartPre=+{_GATE_PROGRAM} start\nExecStopPost=+{_GATE_PROGRAM} stop\n"
+        # A gate may stand closed for long on a slow machine; systemd is not to take that for a server that does not stop.
+        unit = f"[Service]\nTimeoutStopSec=infinity\nExecStartPre=+{_GATE_PROGRAM} start\nExecStopPost=+{_GATE_PROGRAM} stop\n"
         self._fleet.shell(self._host, f"cat > {_GATE_PROGRAM}; chmod 755 {_GATE_PROGRAM}", stdin=program)
         directory = self._drop_in.rpartition("/")[0]
         self._fleet.shell(self._host, f"mkdir -p {directory}; cat > {self._drop_in}; systemctl daemon-reload", stdin=unit)

@@ -103,6 +103,27 @@ def test_the_application_will_not_stop(scene: Scene) -> None:
     scene.failed(running, "command", "did not end within 3 s")
 
 
+def test_the_service_manager_kills_the_application(scene: Scene) -> None:
+    """What it had not written yet is lost, so there is no set, unless that is wished."""
+    directory = f"/etc/systemd/system/{tally.SERVICE}.d"
+    with injection.changed_file(scene.fleet, scene.host, f"{directory}/95-fault.conf", "[Service]\nTimeoutStopSec=2\n"):
+        scene.fleet.run(scene.host, "systemctl", "daemon-reload")
+        scene.gates.close("stop")
+        running = scene.start("backup")
+        scene.failed(running, "command", "did not end by itself when it was stopped: systemd says 'timeout'")
+    scene.fleet.run(scene.host, "systemctl", "daemon-reload")
+
+
+def test_power_cut_while_the_application_is_stopped(scene: Scene) -> None:
+    """The boot starts it, whoever else does, and removes the pictures, without any control node."""
+    scene.gates.close("stop")
+    running = scene.start("backup")
+    scene.gates.await_reached("stop")
+    running.kill()
+    scene.power_cut()
+    assert scene.await_result(running.run_id)["error"]["code"] == "interrupted", "the boot did not release the job"
+
+
 def test_the_application_does_not_start_again(scene: Scene) -> None:
     scene.gates.close("stop")
     running = scene.start("backup")

@@ -19,6 +19,7 @@ from ..names import quote_name
 from ..process import Finished, last_line, require, run, spell_status
 
 Control = Optional[Dict[str, Any]]
+_BY_FORCE = ("timeout", "watchdog", "signal", "core-dump", "oom-kill")  # results of a unit; its clean signals are "success"
 
 
 def has_systemd() -> bool:
@@ -76,6 +77,21 @@ def stop(name: str, timeout: float, control: Control = None) -> None:
     done = _tell("stop", name, timeout, control)
     if not _becomes(name, False, timeout if done.status == 0 else 0, control):
         raise CommandFailed(f"service '{name}' did not stop: {last_line(done.stderr)}", "it was not killed; look at its log")
+
+
+def require_own_end(name: str, control: Control = None) -> None:
+    """Raise CommandFailed when the service manager killed the service at its stop, or it crashed: its data is not whole then.
+
+    Native commands and System V scripts do not tell.
+    """
+    if control or not has_systemd():
+        return
+    result = run(["systemctl", "show", "--property=Result", "--value", "--", name], 60).stdout.strip()
+    if result in _BY_FORCE:
+        raise CommandFailed(
+            f"service '{name}' did not end by itself when it was stopped: systemd says '{result}'",
+            f"see: journalctl -u {name}; raise the unit's TimeoutStopSec=, or allow it in the variables of the role",
+        )
 
 
 def await_stop(name: str, timeout: float, control: Control = None) -> None:

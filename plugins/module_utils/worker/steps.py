@@ -53,6 +53,8 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
             job.folder.push_undo(undo)
             stopped[mine] = time.monotonic()
             services.stop(name, limit, control)
+            if job.specification["action"] == "backup" and not arguments.get("may_be_killed"):
+                services.require_own_end(name, control)
         return
     if arguments["state"] == "resumed" and mine not in map(identity, job.folder.undo_entries()):
         return  # it was down before this job

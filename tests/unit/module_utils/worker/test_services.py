@@ -132,6 +132,22 @@ def test_systemd_is_told_by_its_own_commands(monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("result", "own"),
+    [("success", True), ("exit-code", True), ("timeout", False), ("signal", False), ("core-dump", False), ("oom-kill", False)],
+)
+def test_a_service_that_systemd_killed_did_not_finish_its_data(monkeypatch: pytest.MonkeyPatch, result: str, own: bool) -> None:
+    """PS-1: quitting is the only valid way."""
+    monkeypatch.setattr(services, "has_systemd", lambda: True)
+    monkeypatch.setattr(services, "run", lambda _argv, _timeout: Finished(0, f"{result}\n", ""))
+    if own:
+        services.require_own_end("mail")
+    else:
+        with pytest.raises(CommandFailed, match=f"'mail' did not end by itself when it was stopped: systemd says '{result}'"):
+            services.require_own_end("mail")
+    services.require_own_end("mail", {"start": ["x"], "stop": ["x"], "status": ["x"]})
+
+
 # Native commands instead of the service manager
 
 

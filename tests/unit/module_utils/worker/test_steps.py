@@ -13,6 +13,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
     CommandFailed,
     Refused,
 )
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import services
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.steps import perform
 from unit.support.sandbox import Sandbox
@@ -67,6 +68,28 @@ def test_a_stop_is_remembered_before_it_is_done(job: Job, sandbox: Sandbox) -> N
     with pytest.raises(CommandFailed, match="did not stop"):
         perform(job, service("stopped"))
     assert remembered(job) == ["mariadb"]
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_of_a_killed_service_nothing_is_backed_up_unless_it_may_be(
+    job: Job, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    def killed(name: str, _control: Any) -> None:
+        raise CommandFailed(f"{name} was killed")
+
+    monkeypatch.setattr(services, "require_own_end", killed)
+    step = service("stopped")
+    step["service"]["may_be_killed"] = allowed
+    sandbox.set_running("mariadb")
+    if allowed:
+        perform(job, step)
+    else:
+        with pytest.raises(CommandFailed, match="mariadb was killed"):
+            perform(job, step)
+    assert remembered(job) == ["mariadb"], "the release starts it again"
+    job.specification["action"] = "restore"
+    sandbox.set_running("mariadb")
+    perform(job, step)  # its data goes anyway
 
 
 def test_a_start_settles_the_stop_and_counts_the_outage(job: Job, sandbox: Sandbox) -> None:
