@@ -47,10 +47,10 @@ def filesystem(folder: Path, kind: str, mib: int) -> Iterator[Path]:
         image.unlink()
 
 
-def fill(folder: Path, gib: int) -> list[Path]:
+def fill(folder: Path, gib: float) -> list[Path]:
     """Make ``gib`` GiB in files of FILE_BYTES, none like another, in folders of 64; return the files."""
     base, made = os.urandom(FILE_BYTES), []
-    for number in range(gib * 2**30 // FILE_BYTES):
+    for number in range(int(gib * 2**30) // FILE_BYTES):
         path = folder / f"{number // 64:04}" / f"{number:06}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(number.to_bytes(8, "big") + base[8:])
@@ -85,7 +85,7 @@ def job_on(folder: Path, source: Path) -> Job:
     return Job(JobFolder.create(specification, {}))
 
 
-def measure(folder: Path, kind: str, gib: int, share: float) -> dict[str, Any]:
+def measure(folder: Path, kind: str, gib: float, share: float) -> dict[str, Any]:
     """Return the outage of one backup with a change after the copy ahead, and that of stop - copy - start."""
     with filesystem(folder, kind, int(gib * 1024 * 2.3) + 600) as point:
         source = point / "data"
@@ -123,10 +123,15 @@ def keep(result: dict[str, Any], out: Path) -> None:
     page.write(out)
 
 
+def sizes(text: str) -> list[float]:
+    """Return the sizes in ``text``, whole ones as whole numbers."""
+    return [int(size) if size.is_integer() else size for size in map(float, text.split(","))]
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(description=__doc__)
-    top.add_argument("--sizes", default="1,2,4,8", help="GiB of data, separated by commas")
+    top.add_argument("--sizes", type=sizes, default="1,2,4,8", help="GiB of data, separated by commas")
     top.add_argument("--filesystems", default="btrfs,xfs,ext4", help="separated by commas")
     top.add_argument("--change", type=float, default=0.01, help="share of the files that changes after the copy ahead")
     top.add_argument(
@@ -145,7 +150,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="backstay-bench-", dir=options.place) as name:
             layout.ROOT = Path(name) / "root"
-            for gib in map(int, options.sizes.split(",")):
+            for gib in options.sizes:
                 for kind in options.filesystems.split(","):
                     result["runs"].append(measure(Path(name), kind, gib, options.change))
                     say(json.dumps(result["runs"][-1]))
