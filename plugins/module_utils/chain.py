@@ -280,6 +280,42 @@ def around(summaries: List[Summary], broken: str) -> str:
     return _nearest(rest, parse_moment(moment))
 
 
+def require_plannable(receipt: Receipt) -> None:
+    """Raise IntegrityError when no planner could ever choose the set of ``receipt``: to commit it would be a false OK."""
+    name, stream = receipt["set"], receipt.get("stream") or {}
+    if is_log(receipt):
+        if not (stream.get("id") and stream.get("first", "") <= stream.get("last", "")):
+            raise IntegrityError(f"log set {name} says not which stretch of which history it holds")
+        return
+    line = confirm({"sets": [item["set"] for item in [*receipt["chain"], receipt]]}, receipt, receipt["host"], receipt["app"])
+    if not _is_base(line[0]) or any(_is_base(item) or item["kind"] == "full" for item in line[1:]):
+        raise IntegrityError(f"set {name} does not stand on a full set")
+
+
+def continued(
+    newest: Optional[Dict[str, Any]], broken_because: Callable[[Dict[str, Any]], str], no_position: str
+) -> Tuple[Optional[Receipt], str]:
+    """Return the newest set that the next one of a server continues, or None and why it continues nothing.
+
+    ``newest`` is what ``worker/newest.py`` keeps, ``broken_because`` says why the server does not continue a place (empty: it
+    does). The newest log set comes first, so that no moment is lost between it and a data set made since; a data set is the
+    beginning when no log set follows from it or the logs since the last log set are gone.
+    """
+    if not newest or not newest.get("data"):
+        return None, "there is no full backup in the repository yet"
+    if newest.get("broken"):
+        return None, str(newest["broken"])
+    reasons = []
+    for item in (newest.get("log"), newest["data"]):
+        if item is None or "stream" not in item:
+            continue
+        reason = broken_because(item["position"]["not_after"])
+        if not reason:
+            return item, ""
+        reasons.append(reason)
+    return None, reasons[0] if reasons else no_position
+
+
 def landable(item: Summary) -> Receipt:
     """Return what landing needs of a log set, in the form of a receipt; its tags say it, so no receipt is fetched."""
     missing = [key for key in ("data", "sha256", "from") if key not in item]

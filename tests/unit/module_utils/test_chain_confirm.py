@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.chain import confirm
+from ansible_collections.backstay.fleet.plugins.module_utils.chain import confirm, require_plannable
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import IntegrityError
 from ansible_collections.backstay.fleet.plugins.module_utils.receipt import carried_chain
 from unit.support.receipts import make_receipt
@@ -64,3 +64,41 @@ def test_a_receipt_of_another_host_or_app_is_refused(host: str, app: str, which:
     [*third["chain"], third][which].update(host=host, app=app)
     with pytest.raises(IntegrityError, match=f"is of {app} on {host}"):
         confirm({"sets": ["a", "b", "c"]}, third, "shop-db1", "mysql")
+
+
+# What could never be planned is not committed
+
+
+def _log(**changes: Any) -> dict[str, Any]:
+    stream = {"id": "a", "first": "0001", "last": "0002"}
+    return make_receipt(**dict({"set": "l", "kind": "log", "parent": "a", "stream": stream}, **changes))
+
+
+def test_sets_that_a_planner_can_choose_are_plannable() -> None:
+    for receipt in [*_line(), _log()]:
+        require_plannable(receipt)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stream": None},
+        {"stream": {"id": "", "first": "0001", "last": "0002"}},
+        {"stream": {"id": "a", "first": "0003", "last": "0002"}},
+    ],
+)
+def test_a_log_set_without_a_stretch_of_a_history_is_not_plannable(changes: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match="which stretch of which history"):
+        require_plannable(_log(**changes))
+
+
+def test_a_data_set_that_does_not_stand_on_a_full_one_is_not_plannable() -> None:
+    second, third = _line()[1:]
+    with pytest.raises(IntegrityError, match="does not stand on a full set"):
+        require_plannable(dict(second, chain=[]))
+    with pytest.raises(IntegrityError, match="does not stand on a full set"):
+        require_plannable(dict(third, chain=third["chain"][1:]))
+    with pytest.raises(IntegrityError, match="does not continue"):
+        require_plannable(dict(third, chain=third["chain"][:1]))
+    with pytest.raises(IntegrityError, match="does not stand on a full set"):
+        require_plannable(dict(_line()[0], parent="z"))

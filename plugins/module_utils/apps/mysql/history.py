@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ...chain import continued
 from ...errors import BackstayError
 from .binlog import FIRST_EVENT, beginning_state, parse_state, state_at
 from .client import Options, query, variables
@@ -113,29 +114,20 @@ def _differs(name: str, found: Optional[str], place: Dict[str, Any]) -> str:
 
 
 def link(newest: Optional[Dict[str, Any]], server: Server) -> Tuple[Optional[Link], str]:
-    """Return what the next set of this server continues, or why it continues nothing.
+    """Return what the next set of this server continues, or why it continues nothing; see ``chain.continued``."""
 
-    The newest log set comes first, so that no moment is lost between it and a data set made since; a data set is the
-    beginning when no log set follows from it or the logs since the last log set are gone.
-    """
-    if not newest or not newest.get("data"):
-        return None, "there is no full backup in the repository yet"
-    if newest.get("broken"):
-        return None, str(newest["broken"])
-    reasons = []
-    for item in (newest.get("log"), newest["data"]):
-        if item is None or "stream" not in item:
-            continue
-        place = item["position"]["not_after"]
+    def broken(place: Dict[str, Any]) -> str:
         try:
-            reason = broken_because(server, place)
+            return broken_because(server, place)
         except (OSError, BackstayError) as error:
-            reason = error.message if isinstance(error, BackstayError) else f"{error.filename}: {error.strerror}"
-        if not reason:
-            first = following(place["file"]) if "fingerprint" in place else place["file"]
-            return Link(item["stream"]["id"], item["set"], first), ""
-        reasons.append(reason)
-    return None, reasons[0] if reasons else "the newest full backup has no position in a binary log"
+            return error.message if isinstance(error, BackstayError) else f"{error.filename}: {error.strerror}"
+
+    item, reason = continued(newest, broken, "the newest full backup has no position in a binary log")
+    if item is None:
+        return None, reason
+    place = item["position"]["not_after"]
+    first = following(place["file"]) if "fingerprint" in place else place["file"]
+    return Link(item["stream"]["id"], item["set"], first), ""
 
 
 def beginning(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from ...chain import continued
 from ...errors import BadInput, CaptureFailed, IntegrityError
 from .dictionary import Log, State
 
@@ -95,25 +96,12 @@ def _thread_broken(state: State, thread: str, end: Dict[str, int]) -> str:
 
 
 def link(newest: Optional[Dict[str, Any]], state: State) -> Tuple[Optional[Link], str]:
-    """Return what the next set of this database continues, or why it continues nothing.
-
-    The newest log set comes first, so that no moment is lost between it and a data set made since.
-    """
-    if not newest or not newest.get("data"):
-        return None, "there is no full backup in the repository yet"
-    if newest.get("broken"):
-        return None, str(newest["broken"])
-    reasons = []
-    for item in (newest.get("log"), newest["data"]):
-        if item is None or "stream" not in item:
-            continue
-        place = item["position"]["not_after"]
-        reason = broken_because(state, place)
-        if not reason:
-            first = {thread: end["sequence"] + 1 for thread, end in place["threads"].items()}
-            return Link(item["stream"]["id"], item["set"], first), ""
-        reasons.append(reason)
-    return None, reasons[0] if reasons else "the newest full backup has no position"
+    """Return what the next set of this database continues, or why it continues nothing; see ``chain.continued``."""
+    item, reason = continued(newest, lambda place: broken_because(state, place), "the newest full backup has no position")
+    if item is None:
+        return None, reason
+    first = {thread: end["sequence"] + 1 for thread, end in item["position"]["not_after"]["threads"].items()}
+    return Link(item["stream"]["id"], item["set"], first), ""
 
 
 def foreign_base(parent: Dict[str, Any], bases: Dict[str, int]) -> str:
