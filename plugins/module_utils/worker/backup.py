@@ -14,9 +14,10 @@ from typing import Any, Dict, List
 
 from .. import layout, receipt, restic
 from ..apps import load_app, require_kind
+from ..chain import require_plannable
 from ..errors import BadInput, CaptureFailed, RepositoryError
 from ..files import empty_directory, read_json, write_atomic, write_json
-from ..job import taken_artifact
+from ..job import step_type, taken_artifact
 from ..moment import format_moment, now
 from ..names import quote_name
 from . import newest, swap
@@ -32,6 +33,7 @@ def run_backup(job: Job) -> Dict[str, Any]:
     specification = job.specification
     require_kind(specification["app"], specification["kind"])
     _require_salvageable(specification)
+    _require_nothing_taken_after_the_seal(specification)
     job.folder.event("start backup")
     job.seen["started_at"] = format_moment(now())
     require_offsite(job.access.url_file)
@@ -55,6 +57,19 @@ def _require_salvageable(specification: Dict[str, Any]) -> None:
         )
 
 
+def _require_nothing_taken_after_the_seal(specification: Dict[str, Any]) -> None:
+    """Raise BadInput for a function of a consuming app after the last capture: what it takes would be in no receipt."""
+    if not load_app(specification["app"]).consumes(specification["kind"]):
+        return
+    names = [step_type(step) for step in specification["steps"]]
+    last = max(index for index, step in enumerate(specification["steps"]) if taken_artifact(step))
+    if "app" in names[last:]:
+        step = specification["steps"][last + names[last:].index("app")]
+        raise BadInput(
+            f"step '{step['name']}' comes after the set is sealed", "let the last capture be the last that takes something"
+        )
+
+
 def _perform_and_seal(job: Job) -> Dict[str, Any]:
     """Do all steps; seal right after the last capture, so that what was captured is salvageable whatever fails later."""
     steps = job.specification["steps"]
@@ -65,6 +80,7 @@ def _perform_and_seal(job: Job) -> Dict[str, Any]:
         if index == last:
             job.begin_step("seal receipt")
             draft = seal(job)
+            require_plannable(draft)
             if job.specification["transport"] == "stage":
                 write_json(_staged(job, job.specification["set"]) / CAPTURED, draft)
     return draft

@@ -40,3 +40,8 @@ def land(into: Path | str, kinds: list[str] | None = None, artifact: str = "data
     """Return a step that lands an artifact through a shell script."""
     arguments = {"artifact": artifact, "kinds": kinds or ["full"], "into": str(into), "unpack": ["sh", "-c", script]}
     return {"name": "Bring it back", "land": arguments}
+
+
+def failing(message: str) -> Step:
+    """Return a step whose native command fails."""
+    return {"name": "Fail", "command": {"argv": ["sh", "-c", f"echo {message} >&2; exit 1"]}}

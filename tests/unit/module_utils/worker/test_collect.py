@@ -15,7 +15,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.worker import folde
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan
 from unit.support.backups import SET, back_up, next_log, offered, stored_receipt
 from unit.support.sandbox import Sandbox
-from unit.support.steps import Step, call, good
+from unit.support.steps import Step, failing, good
 from unit.support.trees import look
 
 FILES = {"a_1": b"first piece", "b_2": b"second", "init.ora": b"db_name=x"}
@@ -159,9 +159,7 @@ def test_a_command_of_an_unknown_account_is_refused(sandbox: Sandbox) -> None:
 
 def test_the_last_step_that_takes_is_followed_by_the_seal(sandbox: Sandbox) -> None:
     """What fails after the collection is salvaged, so the draft has to be on disk by then."""
-    specification = sandbox.backup(
-        [write(sandbox, FILES), collect(), call("fail", message="because")], transport="stage", kind="log"
-    )
+    specification = sandbox.backup([write(sandbox, FILES), collect(), failing("because")], transport="stage", kind="log")
     made = folder.JobFolder.create(specification, {})
     assert runner.run_job(made.path) == 1
     assert (layout.staging("shop-db1", "testapp") / SET / "captured.json").exists()

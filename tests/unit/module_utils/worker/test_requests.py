@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import errors, layout
 from ansible_collections.backstay.fleet.plugins.module_utils.files import write_json
+from ansible_collections.backstay.fleet.plugins.module_utils.receipt import carried_chain
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import requests
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder
+from unit.support.backups import stored_receipt
 from unit.support.sandbox import STOCKED, Sandbox
 from unit.support.steps import good
 
@@ -83,7 +85,8 @@ def test_sets_are_listed_for_programs_and_for_people(sandbox: Sandbox) -> None:
 
 
 def test_a_set_whose_parent_is_gone_is_shown_as_not_restorable(stocked: Sandbox) -> None:
-    changes = {"run": "20261121T110000Z-testapp-3", "set": "20261121T110000Z-bbbbbb03", "facts": {"parent": STOCKED}}
+    facts = {"parent": STOCKED, "chain": carried_chain(stored_receipt(stocked, STOCKED))}
+    changes = {"run": "20261121T110000Z-testapp-3", "set": "20261121T110000Z-bbbbbb03", "facts": facts}
     assert stocked.run(stocked.backup([good()], kind="incremental", **changes))["status"] == "ok"
     (lost,) = stocked.snapshots("part=receipt", f"set={STOCKED}")
     (stocked.repository / "snapshots" / f"{lost['id']}.json").unlink()

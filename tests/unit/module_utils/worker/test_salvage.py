@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from unit.support.backups import BOTH, SET, back_up, next_log, next_run, offered, stored_receipt
 from unit.support.sandbox import Sandbox
-from unit.support.steps import call, capture, good, service
+from unit.support.steps import call, capture, failing, good, service
 
 
 def fail_upload(sandbox: Sandbox, kind: str, **changes: Any) -> dict[str, Any]:
@@ -51,9 +51,9 @@ def test_a_capture_that_consumes_is_never_streamed(sandbox: Sandbox) -> None:
 
 def test_a_log_backup_that_fails_after_its_capture_is_salvaged(sandbox: Sandbox) -> None:
     sandbox.set_running("mariadb")
-    steps = [service("stopped"), good("log 1"), call("fail", message="because"), service("started")]
+    steps = [service("stopped"), good("log 1"), failing("because"), service("started")]
     result = back_up(sandbox, steps, kind="log", transport="stage")
-    assert (result["status"], result["error"]["message"]) == ("failed", "because")
+    assert (result["status"], result["error"]["message"]) == ("failed", "sh ended with exit status 1: because")
     assert sandbox.running() == {"mariadb"}
     assert offered(sandbox) == []
     assert back_up(sandbox, [good("log 2")], **next_log(1))["salvaged"] == [SET]
@@ -112,3 +112,11 @@ def test_salvage_belongs_to_one_host_and_app(sandbox: Sandbox) -> None:
     result = back_up(sandbox, [good("x")], **next_run(1, host="shop-db2", source="shop-db2"))
     assert (result["status"], result["salvaged"]) == ("ok", [])
     assert (layout.staging("shop-db1", "testapp") / SET / "data").exists()
+
+
+def test_a_function_of_the_app_after_the_last_capture_is_refused_where_captures_consume(sandbox: Sandbox) -> None:
+    """What it takes would be in no receipt, and nobody could salvage it."""
+    result = back_up(sandbox, [good(), call("note", name="late")], kind="log", transport="stage")
+    assert result["error"]["code"] == "bad-input"
+    assert "'Call note' comes after the set is sealed" in result["error"]["message"]
+    assert back_up(sandbox, [good(), call("note", name="late")], **next_run(1))["status"] == "ok"
