@@ -126,13 +126,15 @@ def settled(request: pytest.FixtureRequest, scene: Scene) -> Iterator[None]:
     scene.settled()
     if MODE == "full":
         scene.backup()
+        scene.nothing_staged()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def next_backup(scene: Scene) -> Iterator[None]:
-    """After the faults of a module an ordinary backup has to succeed."""
+    """After the faults of a module an ordinary backup has to succeed, and staging is empty after it."""
     yield
     scene.backup()
+    scene.nothing_staged()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -114,7 +114,10 @@ class Scene:
         run = self.playbooks.run("backup", *options, backstay_only_app=self.subject.app, **variables).demand()
         record = run.records[-1]
         assert record["status"] == "ok", record
-        self.good.append(record["set"])
+        self.good += [
+            *record.get("salvaged", []),
+            record["set"],
+        ]
         self.bytes = record["bytes"]
         return run
 
@@ -191,8 +194,11 @@ class Scene:
         found: list[str] = []
 
         def clean() -> bool:
-            found[:] = self.left_behind()
+            found[:] = [line for line in self.left_behind() if not waits(line)]
             return not found
+
+        def waits(line: str) -> bool:
+            return self.subject.staging_waits and line.startswith(f"left: {jobs.ROOT}/staging/")
 
         try:
             wait_until(clean, "nothing is left behind", 30)
@@ -200,6 +206,10 @@ class Scene:
             raise AssertionError("\n".join([str(error), *found])) from None
         assert self.sets() == self.good, "the sets that are offered are not the sets that succeeded"
         self.subject.prove(self.known)
+
+    def nothing_staged(self) -> None:
+        """Demand that a good backup has swept or salvaged whatever a failed one left in staging."""
+        assert [line for line in self.left_behind() if line.startswith(f"left: {jobs.ROOT}/staging/")] == []
 
     def prove_newest(self) -> None:
         """Demand that the operator is shown exactly the good sets, and that the newest of them comes back."""

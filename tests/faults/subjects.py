@@ -17,6 +17,7 @@ class MysqlSubject:
     """MariaDB with the shop, whose writer commits all the time."""
 
     app = "mysql"
+    staging_waits = False  # whether what a failed run staged waits for the next run, which salvages or sweeps it
     module = ""  # the only module of tests for this subject; empty: all that belong to no other
     host = "shop-db1"
     service = "mariadb.service"
@@ -81,6 +82,7 @@ class MysqlLogsSubject(MysqlSubject):
 class FilesSubject:
     """Folders of the tally on three filesystems, which stands still for the moment of the picture only."""
 
+    staging_waits = False
     app = "files"
     module = "test_folders"
     host = tally.HOST
@@ -116,6 +118,7 @@ class FilesSubject:
 class PowerShareSubject:
     """The PowerShare mail server, which routes mail all the time except when it is quit."""
 
+    staging_waits = False
     app = "powershare"
     module = "test_powershare"
     host = "mail1"
@@ -152,6 +155,7 @@ class PowerShareSubject:
 class OracleSubject:
     """An Oracle database (its stand-in) with its ledger, whose writer commits all the time; one module of tests is its own."""
 
+    staging_waits = True  # RMAN counts every set as made, so every kind is salvaged
     app = "oracle"
     module = "test_oracle"
     host = oracle.HOST

@@ -41,6 +41,7 @@ def test_every_python_file_of_the_collection_names_its_license() -> None:
 _TARGET = [*MODULE_UTILS, *sorted((ROOT / "plugins" / "modules").glob("*.py"))]
 _SINCE_39 = {"removeprefix", "removesuffix", "is_relative_to", "readlink", "with_stem", "hardlink_to", "randbytes", "to_thread"}
 _MODULES_SINCE_39 = {"zoneinfo", "graphlib", "tomllib"}
+_BACKUP_MACHINES = {"module_utils/executors/ssh.py": {"fabric", "paramiko"}}  # on workers that serve other hosts; imported late
 _OF_MODULES = ("ansible.module_utils.", "ansible_collections.backstay.fleet.")
 _BUILTIN_GENERICS = {"list", "dict", "set", "frozenset", "tuple", "type"}
 
@@ -108,7 +109,10 @@ def test_newer_syntax_is_noticed(source: str) -> None:
 @pytest.mark.parametrize("path", _TARGET, ids=lambda path: str(path.relative_to(ROOT / "plugins")))
 def test_what_runs_on_hosts_imports_only_the_standard_library(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    allowed = set(sys.stdlib_module_names) - _MODULES_SINCE_39
+    more = _BACKUP_MACHINES.get(str(path.relative_to(ROOT / "plugins")), set())
+    allowed = (set(sys.stdlib_module_names) - _MODULES_SINCE_39) | more
+    early = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    assert not early & more, "a protected host has none of them"
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [str(node.module)] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
@@ -123,7 +127,7 @@ def test_what_runs_on_hosts_imports_only_the_standard_library(path: Path) -> Non
 def test_every_subject_of_faults_has_a_short_run_in_a_lab_of_its_own() -> None:
     rules = (ROOT / "mk" / "faults.mk").read_text(encoding="utf-8")
     subjects = re.search(r"^FAULT_SUBJECTS := (.*)$", rules, re.MULTILINE)
-    wanted = set(SUBJECTS) - {"oracle"}  # see mk/faults.mk
+    wanted = set(SUBJECTS)
     assert subjects and set(subjects[1].split()) == wanted
     ports = re.findall(r"^faults-short-([\w-]+): export BACKSTAY_LAB_PORT := (\d+)$", rules, re.MULTILINE)
     assert {name for name, _port in ports} == wanted
