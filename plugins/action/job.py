@@ -22,7 +22,7 @@ from ansible_collections.backstay.fleet.plugins.plugin_utils.worker_client impor
 )
 
 _COPIED = ("action", "app", "host", "source", "repository")
-_OPTIONAL = ("kind", "transport", "plan")
+_OPTIONAL = ("kind", "transport", "plan", "executor")
 
 
 def specification(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -125,3 +125,9 @@ class RepositoryPartial(RepositoryError):
     """The upload tool left out something; what it wrote is never offered for restore."""
 
     code = "repository-partial"
+
+
+class ConnectionLost(BackstayError):
+    """The way from the worker to the protected host broke; that host releases itself."""
+
+    code = "connection"

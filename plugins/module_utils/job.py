@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional
 
 from .errors import BadInput
+from .executors import SETTINGS as EXECUTOR
 from .schema import problems
 
 SCHEMA_NAME = "backstay.job/1"
@@ -163,6 +164,8 @@ JOB_SCHEMA: Dict[str, Any] = {
         "set": {"type": "string", "pattern": SET_PATTERN},
         "transport": {"type": "string", "enum": list(TRANSPORTS)},
         "resource": _TEXT,  # what no two jobs may touch at once, e.g. mysql:/var/lib/mysql
+        "account": _TEXT,  # of the server; in its home lies the lock of the resource that every worker takes
+        "executor": EXECUTOR,  # how the worker touches the protected host; local without it
         "repository": {
             "type": "object",
             "additionalProperties": False,
@@ -207,6 +210,7 @@ def validate_job(specification: Dict[str, Any]) -> None:
         raise BadInput("the job is not valid: " + "; ".join(found), "see docs/contract.md for the steps")
     for step in specification["steps"]:
         step_type(step)
+    _require_reachable(specification)
     needed = {"backup": ["set", "kind", "transport"], "restore": ["plan"], "verify": ["plan"]}[specification["action"]]
     missing = [name for name in needed if name not in specification]
     if missing:
@@ -214,6 +218,24 @@ def validate_job(specification: Dict[str, Any]) -> None:
     if specification["action"] == "backup":
         _require_artifacts(specification["steps"])
         _require_staged_collection(specification)
+
+
+# The steps that work through an executor; the others touch the worker itself.
+_BY_EXECUTOR = ("app", "collect", "discard", "land_files", "service")
+
+
+def _require_reachable(specification: Dict[str, Any]) -> None:
+    """Raise BadInput for a step that would touch the worker although the protected host is another machine."""
+    if specification.get("executor", {"name": "local"})["name"] == "local":
+        return
+    for step in specification["steps"]:
+        kind = step_type(step)
+        if kind not in _BY_EXECUTOR or (kind == "service" and "control" not in step[kind]):
+            what = "a service without control commands" if kind == "service" else f"a {kind} step"
+            raise BadInput(
+                f"step '{step['name']}': {what} works only on the protected host itself",
+                f"leave backstay_worker out for {specification['host']}",
+            )
 
 
 def _require_staged_collection(specification: Dict[str, Any]) -> None:

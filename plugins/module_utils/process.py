@@ -103,8 +103,11 @@ def spawn(
         raise CommandFailed(f"cannot start {argv[0]}: {error.strerror}", "is the tool installed on this host?") from error
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process and every descendant that stayed in its group."""
+def kill_group(process: Any) -> None:
+    """Kill the process and every descendant that stayed in its group, on this host or on that of an executor."""
+    if not isinstance(process, subprocess.Popen):
+        process.end_group()
+        return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 

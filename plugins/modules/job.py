@@ -43,6 +43,11 @@ options:
     description: What preflight found; kept with the job.
     type: dict
     default: {}
+  executor:
+    description: How the worker, which runs the task, touches the protected host where that is another machine; see
+      C(roles/executor). Without it the worker is the protected host.
+    type: dict
+    default: {}
   kind:
     description: Kind of backup.
     type: str

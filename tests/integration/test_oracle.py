@@ -89,7 +89,7 @@ def test_a_full_set_holds_everything_in_the_documented_order(timeline: Timeline,
 
 def test_what_lies_behind_the_last_log_is_refused(timeline: Timeline, playbooks: Playbooks) -> None:
     scn = timeline.sets["log2"]["position"]["not_after"]["scn"]
-    restore(playbooks, backstay_position=f"scn:{scn + 1}").refused("cannot be restored", "the newest moment")
+    restore(playbooks, backstay_position=f"scn:{scn + 1}").refused("cannot be restored", "newest moment that can be restored")
     restore(playbooks, backstay_position="gtid:0-1-2").refused("is no position of an Oracle database")
 
 
@@ -142,13 +142,14 @@ app_oracle:
     oracle2-stock:
       lab_port_offset: 61
       app_oracle_sid: STOCK
+      lab_state: {state}
 """
 
 
 def test_two_databases_on_one_host(fleet: Fleet, playbooks: Playbooks, need: Callable[..., None], tmp_path: Path) -> None:
     """Two inventory names, no containers, text parameter files; a restore of the one does not touch the other."""
     need("oracle2")
-    (tmp_path / "second.yml").write_text(SECOND)
+    (tmp_path / "second.yml").write_text(SECOND.format(state=CHECKOUT / ".lab" / fleet.name))
     both = ("-i", str(CHECKOUT / "inventories" / "lab"), "-i", str(tmp_path / "second.yml"))
     playbooks.run("offsite", *both, "--limit", f"{OFFSITE},oracle2,oracle2-stock").demand()
     runs = playbooks.run("backup", *both, "--limit", "oracle2,oracle2-stock").demand()

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from ansible_collections.backstay.fleet.plugins.action.job import specification
 from ansible_collections.backstay.fleet.plugins.module_utils.apps import load_app
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
 from ansible_collections.backstay.fleet.plugins.module_utils.job import KINDS, step_type
 from unit.support.contract import APP_ENTRY_POINTS
 
@@ -154,8 +155,27 @@ def test_what_a_role_declares_is_a_job(kept: dict[str, Any], app: str, way: str)
     more = {"kind": given.get("kind", "full"), "transport": transport} if action == "backup" else {"plan": PLAN["hash"]}
     job = specification({**arguments, **more})
     assert re.match(rf"{app}:(/|[A-Z]).*", job["resource"])
-    assert set(declared) == {"resource", "steps"}
+    assert set(declared) - {"account"} == {"resource", "steps"}
     assert "{{" not in json.dumps(declared)
+
+
+FAR = {"name": "ssh", "address": "erp", "account": "oracle", "access": "/etc/x", "directory": "/u03/x", "staging": "pull"}
+
+
+@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("way", ["prepare", "verify", "restore"])
+def test_only_what_works_through_an_executor_is_accepted_for_another_machine(kept: dict[str, Any], app: str, way: str) -> None:
+    """ORA-9: an app that touches its worker's own files would back up the wrong machine."""
+    declared = kept[f"{app} {way}"]
+    arguments = {"app": app, "host": "db1", "source": "db1", "repository": {"name": "db1"}, "job": declared, "executor": FAR}
+    action = "backup" if way == "prepare" else way
+    arguments.update({"kind": "full", "transport": "stage"} if way == "prepare" else {"plan": PLAN["hash"]}, action=action)
+    if app == "oracle" and way != "restore":  # its facts here name a service without control commands
+        assert specification(arguments)["executor"] == FAR
+        return
+    with pytest.raises(BadInput, match="works only on the protected host itself") as caught:
+        specification(arguments)
+    assert "backstay_worker" in caught.value.hint
 
 
 def types(kept: dict[str, Any], name: str) -> list[str]:

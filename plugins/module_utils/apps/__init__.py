@@ -15,6 +15,9 @@
     Whether a capture of that kind takes something that its source then no longer offers (see salvage).
 ``covers(position, summary) -> bool``
     Whether a set ends at or after a position that an operator names; raises BadInput for what is none. (Apps with logs only.)
+``EXECUTORS``
+    The executors (``executors/``) that the app can work through; without it only ``local``. The one that is used is in
+    ``options["executor"]`` of preflight and in ``job.executor``.
 ``CALLS``
     Functions ``(job, arguments)`` that steps of type ``app`` may name.
 """
@@ -47,3 +50,11 @@ def require_kind(name: str, kind: str) -> None:
     kinds = load_app(name).KINDS
     if kind not in kinds:
         raise BadInput(f"there is no backup of kind '{kind}' for {name}", f"kinds: {', '.join(kinds)}")
+
+
+def require_executor(name: str, executor: str) -> None:
+    """Raise BadInput unless app ``name`` can work through ``executor``: it would look at the wrong machine."""
+    if executor not in getattr(load_app(name), "EXECUTORS", ("local",)):
+        raise BadInput(
+            f"{name} cannot be reached through {executor}", "run it on the protected host: leave backstay_worker out"
+        )

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import stat
 import time
 from pathlib import Path
 from typing import Any, Dict, List
 
 from .. import layout
-from ..errors import CaptureFailed, CommandFailed
-from ..files import let_through, private_directory, write_json
+from ..errors import CaptureFailed, NoSpace
+from ..executors import Executor
+from ..files import free_bytes, human, let_through, private_directory, write_json
 from ..schema import problems
 from .job import Job
 
@@ -58,17 +58,27 @@ def folder_of_set(job: Job, directory: str) -> Path:
     return layout.staging(specification["source"], specification["app"]) / specification["set"] / directory
 
 
-def open_folder(job: Job, directory: str, account: str) -> Path:
-    """Make the folder ``directory`` in the staging of the job's set, reachable and writable for ``account`` only."""
-    folder = private_directory(folder_of_set(job, directory))
-    try:
-        entry = pwd.getpwnam(account)
-    except KeyError as error:
-        raise CommandFailed(f"this host has no account '{account}'", "check the account variable of the role") from error
-    os.chown(str(folder), entry.pw_uid, entry.pw_gid)
+def open_for_server(executor: Executor, folder: Path, account: str) -> Path:
+    """Make ``folder`` of the worker's staging writable for the server's ``account`` only; return where the server finds it.
+
+    On another machine than the worker that is a folder of its own, or the same one on a share.
+    """
+    place = executor.staging(folder)
+    if place != folder:
+        executor.open_folder(place, account)
+        return place
+    user, group = executor.ids(account)
+    private_directory(folder)
+    os.chown(str(folder), user, group)
     folder.chmod(0o700)
-    let_through(folder.parent, layout.ROOT)
-    return folder
+    if layout.ROOT in folder.parents:
+        let_through(folder.parent, layout.ROOT)
+    return place
+
+
+def open_folder(job: Job, directory: str, account: str) -> Path:
+    """Make the folder ``directory`` in the staging of the job's set for ``account``; return where the server writes."""
+    return open_for_server(job.executor, folder_of_set(job, directory), account)
 
 
 def collect(job: Job, arguments: Dict[str, Any]) -> None:
@@ -77,6 +87,8 @@ def collect(job: Job, arguments: Dict[str, Any]) -> None:
     Raise CaptureFailed when there is none, one is empty, or something else than a regular file lies there.
     """
     folder = folder_of_set(job, arguments["directory"])
+    if job.executor.staging(folder) != folder:
+        _pull(job, job.executor.staging(folder), folder)
     if not folder.is_dir():
         raise CaptureFailed(f"nothing was written into {folder}")
     _take_away(folder)
@@ -97,6 +109,35 @@ def collect(job: Job, arguments: Dict[str, Any]) -> None:
         )
     write_json(manifest, told)
     job.seen["artifacts"] += [_artifact(job, manifest, "manifest", counted), *found]
+
+
+def _pull(job: Job, place: Path, folder: Path) -> None:
+    """Bring what the server wrote into ``place`` on its own machine to the worker; there it is gone when the job ends."""
+    sizes = {name: job.executor.size(place / name) for name in job.executor.names(place)}
+    irregular = [name for name, size in sizes.items() if size < 0 or "/" in name]
+    if irregular:
+        raise CaptureFailed(f"{place / irregular[0]} is no regular file", "only the server's tool may write there")
+    _require_room(folder, sum(sizes.values()))
+    private_directory(folder)
+    job.begin_step("pull what was written", sum(sizes.values()))
+    moved = 0
+    for name, size in sizes.items():
+        before = moved
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with job.executor.fetch(place / name) as source, os.fdopen(os.open(str(folder / name), flags, 0o600), "wb") as target:
+            for block in iter(lambda: source.read(_BLOCK), b""):
+                target.write(block)
+                moved += len(block)
+                job.tell(moved)
+        if moved - before != size:
+            raise CaptureFailed(f"{name} arrived with {moved - before} of its {size} bytes", "run again")
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    """Raise NoSpace unless ``needed`` bytes fit into the filesystem of ``folder``."""
+    free = free_bytes(folder)
+    if free < needed:
+        raise NoSpace(f"{human(needed)} are to be pulled into {folder}, {human(free)} are free", "make room, then run again")
 
 
 def _take_away(folder: Path) -> None:

@@ -21,6 +21,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -230,12 +231,16 @@ def start_lock(run_id: str) -> Iterator[None]:
         starting.release()
 
 
+def holder_of(specification: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what a lock says of the job that holds it."""
+    return {**{name: specification[name] for name in ("run", "host", "action")}, "worker": socket.gethostname()}
+
+
 def lock_resource(specification: Dict[str, Any]) -> Lock:
     """Take the lock of the job's resource. Raise Busy naming the run that holds it."""
     path = layout.resource_lock(specification["resource"])
     lock = Lock(path)
-    holder = {"run": specification["run"], "host": specification["host"], "action": specification["action"]}
-    if not lock.take(dict(holder, pid=os.getpid())):
+    if not lock.take(dict(holder_of(specification), pid=os.getpid())):
         other = lock_holder(path) or {"run": "unknown"}
         raise Busy(
             f"{specification['resource']} is in use by run {other['run']}"

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from .. import layout, restic
-from ..errors import CommandFailed, Refused, Stalled
+from ..errors import BackstayError, CommandFailed, Refused, Stalled
+from ..executors import open_executor
 from ..files import empty_directory, write_json
 from ..process import Finished, Tail, kill_group, spawn
 from ..redact import redact
@@ -58,7 +59,9 @@ class Job:
     def __init__(self, folder: JobFolder) -> None:
         self.folder = folder
         self.specification = folder.specification()
-        self.work = layout.work(self.specification["host"], self.specification["app"])
+        host, app = self.specification["host"], self.specification["app"]
+        self.work = layout.work(host, app)
+        self.executor = open_executor(self.specification.get("executor"), host, app)
         self.seen: Dict[str, Any] = {"artifacts": [], "checks": [], "tools": {}, "facts": {}, "outage_seconds": 0.0}
         self.cleanups: List[Callable[[], None]] = []  # run in reverse when the job ends, however it ends
         self._access: Optional[restic.Access] = None
@@ -104,7 +107,11 @@ class Job:
     def clear_work(self) -> None:
         """Run the clean-ups that steps registered, then remove the scratch folder."""
         while self.cleanups:
-            self.cleanups.pop()()
+            try:
+                self.cleanups.pop()()
+            except (BackstayError, OSError) as error:  # the result must be written whatever cannot be cleaned up
+                self.folder.event(f"release failed: {error}")
+        self.executor.end()
         shutil.rmtree(str(self.work), ignore_errors=True)
 
     def watch(self, processes: List[subprocess.Popen[bytes]], count: Callable[[], int]) -> None:

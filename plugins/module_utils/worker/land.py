@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from .. import layout, restic
 from ..chain import around, plan_hash
 from ..errors import CommandFailed, IntegrityError, NoSpace, RepositoryError
+from ..executors import Executor
 from ..files import free_bytes, human, private_directory, read_json
 from ..folders.archive import UNPACK
 from ..folders.metadata import drop_default_list
@@ -48,6 +49,7 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
         unpack = [word.replace("{into}", str(into)) for word in arguments.get("unpack", UNPACK)]
         with told_of(plan, item):
             _land_one(job, artifact, into, unpack, arguments.get("account"))
+        job.seen.setdefault("landed", []).append(item["set"])
 
 
 @contextlib.contextmanager
@@ -101,9 +103,13 @@ def make_landing(job: Job, arguments: Dict[str, Any], item: Dict[str, Any], tota
     if os.path.normpath(str(into)) != str(into):
         raise IntegrityError(f"set {item['set']!r} would land in {into}", "this repository is not to be trusted")
     job.begin_step(f"land {item['kind']} set {item['set']}", total)
-    if into.is_symlink() or (into.exists() and any(into.iterdir())):
-        what = "a link" if into.is_symlink() else "not empty"
+    linked = not job.executor.remote and into.is_symlink()
+    if linked or job.executor.names(into):
+        what = "a link" if linked else "not empty"
         raise CommandFailed(f"{into} is {what}; nothing is ever restored over other data", "remove it and try again")
+    if job.executor.remote:
+        job.executor.open_folder(into, account or "")
+        return into
     _make(job, into)
     if account:
         give(into, account)
@@ -134,8 +140,8 @@ def give(into: Path, account: str) -> None:
         os.close(descriptor)
 
 
-def require_space(folder: Path, needed: int) -> None:
-    """Raise NoSpace unless ``needed`` bytes fit into the filesystem of ``folder``."""
-    free = free_bytes(folder)
+def require_space(folder: Path, needed: int, executor: Optional[Executor] = None) -> None:
+    """Raise NoSpace unless ``needed`` bytes fit into the filesystem of ``folder``, where ``executor`` leads."""
+    free = executor.free(folder) if executor else free_bytes(folder)
     if free < needed * 1.02:
         raise NoSpace(f"the restore needs about {human(needed)} in {folder}, {human(free)} are free", "nothing was changed")

@@ -10,13 +10,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import pwd
 import subprocess
 import tarfile
 import threading
 from pathlib import Path
-from typing import IO, Any, Dict, Optional
+from typing import IO, Any, Callable, Dict, Optional
 
 from .. import layout, restic
 from ..errors import BackstayError, IntegrityError, NoSpace
@@ -39,13 +37,14 @@ def land_files(job: Job, arguments: Dict[str, Any]) -> None:
     plan = planned(job.specification)
     wanted = [item for item in plan["receipts"] if item["kind"] in arguments["kinds"]]
     totals = {item["set"]: sum(artifact["bytes"] for artifact in item["artifacts"]) for item in wanted}
-    require_space(Path(arguments["into"].replace("{set}", "")), sum(totals.values()))
+    require_space(Path(arguments["into"].replace("{set}", "")), sum(totals.values()), job.executor)
     for item in wanted:
         into = make_landing(job, arguments, item, totals[item["set"]])
-        if layout.ROOT in into.parents:
+        if layout.ROOT in into.parents and not job.executor.remote:
             let_through(into.parent, layout.ROOT)
         with told_of(plan, item):
             _land_set(job, item, into, arguments.get("account"))
+        job.seen.setdefault("landed", []).append(item["set"])
 
 
 def _land_set(job: Job, item: Dict[str, Any], into: Path, account: Optional[str]) -> None:
@@ -56,7 +55,7 @@ def _land_set(job: Job, item: Dict[str, Any], into: Path, account: Optional[str]
     source = spawn(argv, job.access.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert source.stdout and source.stderr
     said = Tail(source.stderr)
-    unpacking = Unpacking(source.stdout, into, account)
+    unpacking = Unpacking(source.stdout, into, lambda path: job.executor.create(path, account))
     job.watch([source], lambda: unpacking.count)
     unpacking.join()
     if source.returncode != 0 and not unpacking.gave_up:
@@ -90,14 +89,14 @@ def compare(promised: Dict[str, Any], unpacking: Unpacking) -> None:
 class Unpacking:
     """Write the files of a tar stream into a folder, in a thread; count and hash them. The end closes the stream."""
 
-    def __init__(self, stream: IO[bytes], into: Path, account: Optional[str]) -> None:
+    def __init__(self, stream: IO[bytes], into: Path, create: Callable[[Path], IO[bytes]]) -> None:
         self.count = 0
         self.manifest: Optional[bytes] = None
         self.found: Dict[str, Any] = {}
         self.error: Optional[BackstayError] = None
         self.gave_up = False  # the end of the sender is then our doing
         self._into = into
-        self._owner = pwd.getpwnam(account) if account else None
+        self._create = create
         self._thread = threading.Thread(target=self._run, args=(stream,), daemon=True)
         self._thread.start()
 
@@ -138,14 +137,10 @@ class Unpacking:
 
     def _write(self, content: IO[bytes], name: str) -> Any:
         hasher, size = hashlib.sha256(), 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        descriptor = os.open(str(self._into / name), flags, 0o600)
-        with os.fdopen(descriptor, "wb") as target:
+        with self._create(self._into / name) as target:
             for block in iter(lambda: content.read(_BLOCK), b""):
                 target.write(block)
                 hasher.update(block)
                 size += len(block)
                 self.count += len(block)
-            if self._owner:
-                os.fchown(target.fileno(), self._owner.pw_uid, self._owner.pw_gid)
         return size, hasher.hexdigest()

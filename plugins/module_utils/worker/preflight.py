@@ -11,8 +11,9 @@ from typing import Any, Dict, List, Optional
 from urllib.parse import unquote, urlsplit
 
 from .. import placement, restic
-from ..apps import load_app, require_kind
+from ..apps import load_app, require_executor, require_kind
 from ..errors import BackstayError, Refused
+from ..executors import open_executor
 from ..process import run
 from . import newest
 from .job import find_restic, open_access
@@ -36,7 +37,12 @@ def inspect(request: Dict[str, Any]) -> Dict[str, Any]:
     options = dict(request["options"])
     if request["action"] == "backup":
         options.update(kind=request["kind"], newest=None if _any_failed(checks) else _newest(request))
-    seen = app.preflight(options, request["action"])
+    require_executor(request["app"], (request.get("executor") or {"name": "local"})["name"])
+    executor = open_executor(request.get("executor"), request["host"], request["app"])
+    try:
+        seen = app.preflight(dict(options, executor=executor), request["action"])
+    finally:
+        executor.end()
     return {"checks": checks + seen["checks"], "facts": seen["facts"]}
 
 

@@ -12,15 +12,16 @@ import contextlib
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .. import layout
 from ..errors import BackstayError, BadInput, Busy, Interrupted
+from ..executors import Executor, open_executor
 from ..folders.filesystem import remove_snapshot
 from ..process import require, run
 from ..undo import SERVICE_SECONDS, Entry, identity, needed_services
 from . import launch, services, swap
-from .folder import JobFolder, Lock, all_folders, jobs_of, lock_holder, lock_resource, start_lock
+from .folder import JobFolder, Lock, all_folders, holder_of, jobs_of, lock_holder, lock_resource, start_lock
 from .job import Job
 
 _COMMAND_SECONDS = 3600
@@ -38,8 +39,8 @@ def release(folder: JobFolder) -> None:
         alive.release()
         return
     try:
-        problems = [] if swap.exchanged(folder.path) else undo(folder)
         job = Job(folder)
+        problems = [] if swap.exchanged(folder.path) else undo(folder)
         if folder.result() is None:
             remove_made(folder)
             error = Interrupted("the worker ended before the job did", "look at journalctl on this host, then run again")
@@ -52,15 +53,18 @@ def release(folder: JobFolder) -> None:
 
 
 def undo(folder: JobFolder) -> List[str]:
-    """Undo every entry, newest first; return a sentence for each that failed and stays remembered."""
-    problems = _unhold(folder)
+    """Undo every entry, newest first; return a sentence for each that failed and stays remembered.
+
+    Over a way of its own to the protected host: that of the job may be what failed.
+    """
+    problems, executor = _unhold(folder), executor_of(folder)
     at_work = folder.result() is None
     for entry in reversed(folder.undo_entries()):
         kind, name = _kind_of(entry, UNDO)
         try:
             if at_work and "stop_timeout" in entry:
-                services.await_stop(entry["service"], entry["stop_timeout"], entry.get("control"))
-            done = UNDO[kind](entry)
+                services.await_stop(entry["service"], entry["stop_timeout"], entry.get("control"), elsewhere(executor))
+            done = UNDO[kind](entry, executor)
             folder.drop_undo(entry)
             folder.event(f"released: {kind} {name} {done}")
         except BackstayError as error:
@@ -70,21 +74,22 @@ def undo(folder: JobFolder) -> List[str]:
     for problem in problems:
         with contextlib.suppress(OSError):
             folder.event(f"release failed: {problem}")
+    executor.end()
     return problems
 
 
-def _start_service(entry: Entry) -> str:
-    services.start(entry["service"], entry.get("timeout", SERVICE_SECONDS), entry.get("control"))
+def _start_service(entry: Entry, executor: Executor) -> str:
+    services.start(entry["service"], entry.get("timeout", SERVICE_SECONDS), entry.get("control"), elsewhere(executor))
     return "started"
 
 
-def _run_command(entry: Entry) -> str:
+def _run_command(entry: Entry, _executor: Executor) -> str:
     require(entry["command"], _COMMAND_SECONDS, account=entry.get("account"), extra_environment=entry.get("environment"))
     return "done"
 
 
 # What undoes an entry of undo.json, by its type, and says what it did; see ``undo.py``.
-UNDO: Dict[str, Callable[[Entry], str]] = {"service": _start_service, "command": _run_command}
+UNDO: Dict[str, Callable[[Entry, Executor], str]] = {"service": _start_service, "command": _run_command}
 
 
 def _kind_of(entry: Dict[str, Any], table: Dict[str, Any]) -> Tuple[str, str]:
@@ -174,13 +179,36 @@ def put_back(folder: JobFolder) -> str:
 
     Raise Busy while any job of the same host and app is at work.
     """
-    with _alone(folder):
+    with _alone(folder), holding(folder) as executor:
         entries = _services(folder)
         if swap.exchanged(folder.path):
             for entry in entries:
-                services.stop(entry["service"], entry.get("stop_timeout", SERVICE_SECONDS), entry.get("control"))
-        sentence = swap.put_back(folder.path)
-        return sentence + _bring_up(folder, entries)
+                limit = entry.get("stop_timeout", SERVICE_SECONDS)
+                services.stop(entry["service"], limit, entry.get("control"), elsewhere(executor))
+        sentence = swap.put_back(folder.path, executor)
+        return sentence + _bring_up(folder, entries, executor)
+
+
+def executor_of(folder: JobFolder) -> Executor:
+    """Return the way to the protected host that the job in ``folder`` has."""
+    specification = folder.specification()
+    return open_executor(specification.get("executor"), specification["host"], specification["app"])
+
+
+def elsewhere(executor: Executor) -> Optional[Executor]:
+    """Return ``executor`` where services are another machine's, None where they are this one's."""
+    return executor if executor.remote else None
+
+
+@contextlib.contextmanager
+def holding(folder: JobFolder) -> Iterator[Executor]:
+    """Give the way to the protected host while its resource is locked there."""
+    specification, executor = folder.specification(), executor_of(folder)
+    try:
+        executor.hold(specification["resource"], specification.get("account"), holder_of(specification))
+        yield executor
+    finally:
+        executor.end()
 
 
 def keep_restored(folder: JobFolder) -> str:
@@ -214,13 +242,17 @@ def _keep_restored(folder: JobFolder) -> str:
     wanted = [step for step in folder.specification()["steps"] if "swap" in step]
     if not states or len(states) < len(wanted) or any(state["state"] != "done" for state in states):
         raise BadInput(f"{folder.path.name} left no wholly exchanged data", "put back what lies aside")
-    started = _bring_up(folder, _services(folder))
+    executor = executor_of(folder)
+    try:
+        started = _bring_up(folder, _services(folder), executor)
+    finally:
+        executor.end()
     swap.settle(folder.path)
     kept = [f"{state['target']} keeps the restored data; its former content stays in {state['aside']}" for state in states]
     return "; ".join(kept) + started
 
 
-def _bring_up(folder: JobFolder, entries: List[Dict[str, Any]]) -> str:
+def _bring_up(folder: JobFolder, entries: List[Dict[str, Any]], executor: Executor) -> str:
     """Start the services of ``entries`` and undo all else that the job left; return the end of a sentence about it.
 
     Raise the first failure: what failed stays remembered.
@@ -229,7 +261,7 @@ def _bring_up(folder: JobFolder, entries: List[Dict[str, Any]]) -> str:
     left = folder.undo_entries()
     known = [identity(entry) for entry in left]
     for entry in [*reversed(left), *(entry for entry in entries if identity(entry) not in known)]:
-        UNDO[_kind_of(entry, UNDO)[0]](entry)
+        UNDO[_kind_of(entry, UNDO)[0]](entry, executor)
         folder.drop_undo(entry)
     names = [entry["service"] for entry in entries]
     return f"; started: {', '.join(names)}" if names else ""

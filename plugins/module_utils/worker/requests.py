@@ -16,6 +16,7 @@ from ..apps import load_app
 from ..chain import confirm, is_log, landable
 from ..chain import plan as choose
 from ..errors import BackstayError, BadInput, Busy, PreflightFailed, Refused, RepositoryError
+from ..executors import open_executor
 from ..files import private_directory, write_json
 from ..job import validate_job
 from ..moment import now, parse_moment
@@ -40,7 +41,9 @@ def preflight(request: Request) -> Dict[str, Any]:
         raise PreflightFailed(f"{len(failed)} of {len(seen['checks'])} checks failed: " + "; ".join(sentences))
     kind = seen["facts"].get("kind", request["kind"])
     consumes = request["action"] == "backup" and load_app(request["app"]).consumes(kind)
-    return dict(seen, work=str(layout.work(request["host"], request["app"])), kind=kind, consumes=consumes)
+    executor = open_executor(request.get("executor"), request["host"], request["app"])
+    work = executor.work(layout.work(request["host"], request["app"]))  # as the protected host names it
+    return dict(seen, work=str(work), kind=kind, consumes=consumes)
 
 
 def start(request: Request) -> Dict[str, Any]:
@@ -87,7 +90,7 @@ def _require_whole_data(mine: List[JobFolder], specification: Dict[str, Any]) ->
         result = folder.result() or {}
         if result.get("action") == "restore" and result.get("status") == "ok":
             unsettled = None
-        elif any(Path(state["aside"]).is_dir() for state in swap.exchanged(folder.path) or []):
+        elif any(map(swap.lies_aside, swap.exchanged(folder.path))):
             unsettled = folder
     if unsettled is not None:
         raise Refused(

@@ -8,12 +8,12 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from ..errors import BackstayError
+from ..errors import BackstayError, IntegrityError
 from ..job import validate_job
 from ..redact import redact
 from . import swap
 from .backup import run_backup
-from .folder import JobFolder, Lock, lock_resource
+from .folder import JobFolder, Lock, holder_of, lock_resource
 from .job import Job
 from .land import planned
 from .release import failure, put_back_command, remove_made, undo
@@ -25,8 +25,11 @@ def run_restore(job: Job) -> Dict[str, Any]:
     specification = job.specification
     plan = planned(specification)
     job.folder.event(f"start {specification['action']}")
-    for step in specification["steps"]:
+    landing = [index for index, step in enumerate(specification["steps"]) if "land" in step or "land_files" in step]
+    for index, step in enumerate(specification["steps"]):
         perform(job, step)
+        if index == max(landing, default=-1):
+            require_all_landed(job, plan)
     job.folder.event(f"end {specification['action']}")
     result = {
         "set": plan["sets"][-1],
@@ -39,6 +42,18 @@ def run_restore(job: Job) -> Dict[str, Any]:
     if job.seen.get("aside"):
         result["aside"] = ", ".join(job.seen["aside"])
     return result
+
+
+def require_all_landed(job: Job, plan: Dict[str, Any]) -> None:
+    """Raise IntegrityError unless every planned set was brought back: what a step left out would be missing in silence."""
+    landed = job.seen.get("landed", [])
+    missing = [item for item in plan["receipts"] if item["set"] not in landed]
+    if missing:
+        kinds = ", ".join(sorted({item["kind"] for item in missing}))
+        raise IntegrityError(
+            f"{len(missing)} planned sets were brought back by no step (kinds: {kinds}), the first is {missing[0]['set']}",
+            "nothing was changed; the role's landing steps have to name these kinds",
+        )
 
 
 RUNNERS: Dict[str, Callable[[Job], Dict[str, Any]]] = {
@@ -59,6 +74,7 @@ def run_job(path: Path) -> int:
     try:
         validate_job(job.specification)
         lock = lock_resource(job.specification)
+        job.executor.hold(job.specification["resource"], job.specification.get("account"), holder_of(job.specification))
         job.prepare_work()
         job.begin_step("starting")
         result = _concluded(job, dict(_success(job), **RUNNERS[job.specification["action"]](job)))
@@ -90,7 +106,7 @@ def _concluded(job: Job, result: Dict[str, Any]) -> Dict[str, Any]:
         if swap.exchanged(job.folder.path):
             result["put_back"] = put_back_command(job.folder)
     elif "aside" in result and not job.seen["keep_aside"]:
-        swap.forget_aside(job.folder.path)
+        swap.forget_aside(job.folder.path, job.executor)
         del result["aside"]
     return result
 

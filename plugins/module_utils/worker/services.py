@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ..errors import ApplicationDown, CommandFailed
+from ..executors import Executor
 from ..files import write_atomic
 from ..names import quote_name
 from ..process import Finished, last_line, require, run, spell_status
 
 Control = Optional[Dict[str, Any]]
+Host = Optional[Executor]  # where a service with a ``control`` runs, if that is not this machine
 _BY_FORCE = ("timeout", "watchdog", "signal", "core-dump", "oom-kill")  # results of a unit; its clean signals are "success"
 
 
@@ -27,13 +29,13 @@ def has_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def is_active(name: str, settled: bool = False, control: Control = None) -> bool:
+def is_active(name: str, settled: bool = False, control: Control = None, host: Host = None) -> bool:
     """Return whether service ``name`` runs, or (unless ``settled``) is on its way up or down: then it is not gone either.
 
     Raise CommandFailed when the host has no such service, or its own status command says nothing that can be believed.
     """
     if control:
-        return _runs_by_status(name, control)
+        return _runs_by_status(name, control, host)
     if not has_systemd():
         return _runs_by_script(name)
     shown = run(["systemctl", "show", "--property=LoadState,ActiveState", "--", name], 60).stdout
@@ -63,8 +65,8 @@ def _unknown(name: str, program: str, done: Finished, hint: str) -> CommandFaile
     return CommandFailed(f"cannot tell whether '{name}' runs: {program} {spell_status(done.status)}: {said}", hint)
 
 
-def _runs_by_status(name: str, control: Dict[str, Any]) -> bool:
-    done = run(control["status"], 60)
+def _runs_by_status(name: str, control: Dict[str, Any], host: Host) -> bool:
+    done = host.run(control["status"], 60) if host else run(control["status"], 60)
     if "listed" in control and done.status == 0:
         return control["listed"] in done.stdout.strip().split(", ")
     if "listed" not in control and done.status in (0, 3):
@@ -72,10 +74,10 @@ def _runs_by_status(name: str, control: Dict[str, Any]) -> bool:
     raise _unknown(name, control["status"][0], done, "check the control commands of the role")
 
 
-def stop(name: str, timeout: float, control: Control = None) -> None:
+def stop(name: str, timeout: float, control: Control = None, host: Host = None) -> None:
     """Stop service ``name`` and confirm that it is gone. Raise CommandFailed when it will not go within ``timeout``."""
-    done = _tell("stop", name, timeout, control)
-    if not _becomes(name, False, timeout if done.status == 0 else 0, control):
+    done = _tell("stop", name, timeout, control, host)
+    if not _becomes(name, False, timeout if done.status == 0 else 0, control, host):
         raise CommandFailed(f"service '{name}' did not stop: {last_line(done.stderr)}", "it was not killed; look at its log")
 
 
@@ -94,7 +96,7 @@ def require_own_end(name: str, control: Control = None) -> None:
         )
 
 
-def await_stop(name: str, timeout: float, control: Control = None) -> None:
+def await_stop(name: str, timeout: float, control: Control = None, host: Host = None) -> None:
     """Let a stop that was asked for before take effect, for at most ``timeout`` seconds.
 
     Until then the service counts as up, and a start would change nothing: it would be down a moment later. The service manager
@@ -103,14 +105,14 @@ def await_stop(name: str, timeout: float, control: Control = None) -> None:
     if control is None and has_systemd():
         return
     with contextlib.suppress(CommandFailed):  # where nobody can tell, the start is tried all the same, and says so
-        _becomes(name, False, timeout, control)
+        _becomes(name, False, timeout, control, host)
 
 
-def start(name: str, timeout: float, control: Control = None) -> None:
+def start(name: str, timeout: float, control: Control = None, host: Host = None) -> None:
     """Start service ``name`` and confirm that it is up. Raise ApplicationDown when it is not within ``timeout``."""
     try:
-        done = _tell("start", name, timeout, control)
-        up = done.status == 0 and _becomes(name, True, timeout, control)
+        done = _tell("start", name, timeout, control, host)
+        up = done.status == 0 and _becomes(name, True, timeout, control, host)
     except CommandFailed as error:
         raise ApplicationDown(f"service '{name}' did not start: {error.message}", error.hint) from error
     if not up:
@@ -165,7 +167,9 @@ def _hold_file(name: str) -> Path:
     return _UNITS / f"{unit}.d" / "90-backstay-hold.conf"
 
 
-def _tell(verb: str, name: str, timeout: float, control: Control) -> Finished:
+def _tell(verb: str, name: str, timeout: float, control: Control, host: Host) -> Finished:
+    if host and control:
+        return host.run(control[verb], timeout)
     return run(_argv(verb, name, control), timeout)
 
 
@@ -178,10 +182,10 @@ def _argv(verb: str, name: str, control: Control) -> List[str]:
     return ["systemctl", verb, "--", name] if has_systemd() else ["service", name, verb]
 
 
-def _becomes(name: str, wanted: bool, timeout: float, control: Control) -> bool:
+def _becomes(name: str, wanted: bool, timeout: float, control: Control, host: Host) -> bool:
     deadline = time.monotonic() + timeout
     # A service that is restarted over and over is always activating: only settled counts as up.
-    while is_active(name, wanted, control) is not wanted:
+    while is_active(name, wanted, control, host) is not wanted:
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.1)

@@ -48,18 +48,22 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
     name, limit, control = arguments["name"], float(arguments.get("timeout", SERVICE_SECONDS)), arguments.get("control")
     undo = service_entry(job.specification["steps"], name, control)
     mine, stopped = identity(undo), job.seen.setdefault("stopped", {})
+    host = job.executor if job.executor.remote else None
     if arguments["state"] == "stopped":
-        if services.is_active(name, control=control):
+        if services.is_active(name, control=control, host=host):
             job.folder.push_undo(undo)
+            if control:
+                job.executor.on_loss(control["start"])
             stopped[mine] = time.monotonic()
-            services.stop(name, limit, control)
+            services.stop(name, limit, control, host)
             if job.specification["action"] == "backup" and not arguments.get("may_be_killed"):
                 services.require_own_end(name, control)
         return
     if arguments["state"] == "resumed" and mine not in map(identity, job.folder.undo_entries()):
         return  # it was down before this job
     services.allow(name)
-    services.start(name, limit, control)
+    services.start(name, limit, control, host)
+    job.executor.on_loss([])
     job.folder.drop_undo(undo)
     if mine in stopped:
         job.seen.setdefault("down_since", min(stopped.values()))
@@ -71,6 +75,11 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
 def discard(job: Job, arguments: Dict[str, Any]) -> None:
     """Remove a directory that this job made. Raise Refused for any other."""
     path = Path(os.path.normpath(arguments["path"]))
+    if job.executor.remote:
+        if job.executor.work(job.work) not in path.parents:
+            raise Refused(f"{path} was not made by this job and is not removed")
+        job.executor.remove(path)
+        return
     own = any({kind: str(path)} in job.folder.made() for kind in ("directory", "parent"))
     if not own and job.work not in [path, *path.parents]:
         raise Refused(f"{path} was not made by this job and is not removed")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ..errors import BadInput, Refused
+from ..executors import Executor
 from ..files import private_directory, read_json, sync_directory, write_json
 from ..folders.metadata import apply_metadata, from_plain, read_metadata, to_plain
 from ..yard import INSIDE, is_yard, open_yard
@@ -84,25 +85,25 @@ def _next_journal(folder: Path) -> Path:
     return folder / ("swap.json" if number == 1 else f"swap-{number}.json")
 
 
-def put_back(folder: Path) -> str:
+def put_back(folder: Path, host: Optional[Executor] = None) -> str:
     """Reverse the exchanges of a job, newest first, and return a sentence about each.
 
-    What came in goes back to its landing folder.
+    What came in goes back to its landing folder. ``host``: where single files were set aside, if not here.
     """
     found = journals(folder)
     if not found:
         raise BadInput(f"{folder.name} exchanged no data: there is nothing to put back")
-    return "; ".join([_put_one_back(journal) for journal in reversed(found)])
+    return "; ".join([_put_one_back(journal, host) for journal in reversed(found)])
 
 
-def _put_one_back(journal: Path) -> str:
+def _put_one_back(journal: Path, host: Optional[Executor]) -> str:
     state = read_json(journal)
     if state is None:
         raise BadInput(f"{journal} is gone: there is nothing to put back")
     if state["state"] == "put back":
         return f"{state['target']} already holds its former content again"
     if "files" in state and state["state"] != "verified":
-        return aside_files.put_back(journal, state)
+        return aside_files.put_back(journal, state, host)
     if state["state"] == "verified" or not Path(state["aside"]).is_dir():
         raise Refused(f"the former content of {state['target']} was removed after a verified restore")
     target, landing, aside = Path(state["target"]), Path(state["landing"]), Path(state["aside"])
@@ -135,7 +136,7 @@ def settle(folder: Path) -> None:
         write_json(journal, dict(read_json(journal) or {}, state="kept"))
 
 
-def forget_aside(folder: Path) -> None:
+def forget_aside(folder: Path, host: Optional[Executor] = None) -> None:
     """Remove what was moved aside: only after the restore has verified, and only when asked to."""
     for journal in journals(folder):
         state = read_json(journal)
@@ -143,7 +144,13 @@ def forget_aside(folder: Path) -> None:
             # First the note: half of the former data must never be offered as the way back.
             write_json(journal, dict(state, state="verified"))
             for place in state.get("places", [state["aside"]]):
-                remove_tree(Path(place))
+                host.remove(Path(place)) if host and host.remote else remove_tree(Path(place))
+
+
+def lies_aside(state: Dict[str, Any]) -> bool:
+    """Return whether the former data of an exchange is still where it was put; on another host it is taken to be."""
+    places = state.get("places", [state["aside"]])
+    return bool(state.get("elsewhere")) or any(Path(place).is_dir() for place in places)
 
 
 def remove_tree(path: Path) -> None:

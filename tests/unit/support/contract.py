@@ -40,6 +40,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
         "Restore what can be restored although the plan is refused for a part of the runbook.",
     ),
     "backstay_fleet_done": ("str", "Names of the runbook's entries that an earlier run restored, separated by commas."),
+    "backstay_worker": ("str", "Inventory name of the machine that works for this host. Empty means the host itself."),
     "backstay_run": ("str", "Id of a run to attach to. Empty means a new run."),
     "backstay_stall_timeout": (
         "int",

@@ -9,5 +9,6 @@ from .history import covers
 from .inspection import preflight
 
 KINDS = ("full", "incremental", "log")
+EXECUTORS = ("local", "ssh")
 
-__all__ = ["CALLS", "KINDS", "consumes", "covers", "preflight", "seal"]
+__all__ = ["CALLS", "EXECUTORS", "KINDS", "consumes", "covers", "preflight", "seal"]

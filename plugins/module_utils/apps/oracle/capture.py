@@ -7,17 +7,17 @@ control file last, so that its records describe every piece.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ...errors import BackstayError, CaptureFailed
 from ...moment import format_moment, now
-from ...process import require
 from ...receipt import carried_chain
 from . import cmdfile, dictionary
 from .client import Instance, ask, rman, sqlplus
 from .history import Link, begin_of, end_of, first_to_take, foreign_base, link, mark, order, reach_back, stretch
-from .inspection import parameter_file_of
+from .places import parameter_file_of
 from .text import quoted, tag_of
 
 if TYPE_CHECKING:
@@ -41,15 +41,20 @@ def consumes(kind: str) -> bool:
 
 
 def server_of(job: Job) -> Instance:
-    """Return the instance that preflight found."""
-    return Instance(**job.specification["facts"]["instance"])
+    """Return the instance that preflight found, reached as this job reaches its host."""
+    return Instance(**job.specification["facts"]["instance"], executor=job.executor)
 
 
 def folder_of(job: Job) -> Path:
-    """Return the folder that the server writes to."""
+    """Return the folder of the set that the worker collects; see ``target_of``."""
     from ...worker.collect import folder_of_set
 
     return folder_of_set(job, DIRECTORY)
+
+
+def target_of(job: Job) -> Path:
+    """Return the folder that the server writes to, as its host names it."""
+    return job.executor.staging(folder_of(job))
 
 
 def newest_of(job: Job) -> Optional[Dict[str, Any]]:
@@ -92,7 +97,7 @@ def begin(job: Job, arguments: Dict[str, Any]) -> None:
 
 def back_up_data(job: Job, arguments: Dict[str, Any]) -> None:
     """Back up all data files. ``arguments``: level, cumulative, channels, section_size, check_logical."""
-    seen, folder = job.seen["oracle"], folder_of(job)
+    seen, folder = job.seen["oracle"], target_of(job)
     rman(job, server_of(job), "data", cmdfile.data_files(str(folder), seen["tag"], arguments), folder)
     found = ask(server_of(job), {"database": dictionary.DATABASE, "writable": dictionary.WRITABLE})
     seen["scn"] = dictionary.database_row(found["database"])["scn"]  # the files are consistent once redo up to here is applied
@@ -104,7 +109,7 @@ def back_up_data(job: Job, arguments: Dict[str, Any]) -> None:
 
 def back_up_control_file(job: Job, arguments: Dict[str, Any]) -> None:
     """Back up the control file; ``arguments``: name (``control``, ``current``)."""
-    seen, folder, name = job.seen["oracle"], folder_of(job), str(arguments["name"])
+    seen, folder, name = job.seen["oracle"], target_of(job), str(arguments["name"])
     rman(job, server_of(job), name, cmdfile.control_file(str(folder), seen["tag"], name), folder)
 
 
@@ -115,8 +120,9 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
     """
     from ...worker import newest
 
-    seen, folder, server = job.seen["oracle"], folder_of(job), server_of(job)
-    seen["complete_until"] = format_moment(now())  # every commit before it is in the logs that are closed now
+    seen, folder, server = job.seen["oracle"], target_of(job), server_of(job)
+    # Every commit before it, by the worker's clock and by the host's, is in the logs that are closed now.
+    seen["complete_until"] = format_moment(min(now(), datetime.fromtimestamp(job.executor.clock(), timezone.utc)))
     sqlplus(server, "ALTER SYSTEM ARCHIVE LOG CURRENT;")
     commands = cmdfile.archived_logs(str(folder), seen["tag"], seen["first"], int(arguments.get("channels", 1)))
     try:
@@ -133,7 +139,7 @@ def back_up_parameters(job: Job, arguments: Dict[str, Any]) -> None:
 
     ``arguments``: password_file. Neither text nor password file is in any piece of RMAN.
     """
-    seen, folder, server = job.seen["oracle"], folder_of(job), server_of(job)
+    seen, folder, server = job.seen["oracle"], target_of(job), server_of(job)
     trace = f"ALTER DATABASE BACKUP CONTROLFILE TO TRACE AS {quoted(str(folder / TRACE))} REUSE;"
     if job.specification["facts"]["server_parameter_file"]:
         rman(job, server, "spfile", cmdfile.server_parameters(str(folder), seen["tag"]), folder)
@@ -142,20 +148,20 @@ def back_up_parameters(job: Job, arguments: Dict[str, Any]) -> None:
         _copy(server, parameter_file_of(server), folder / PARAMETERS)
         sqlplus(server, trace)
     passwords = Path(arguments.get("password_file") or f"{server.home}/dbs/orapw{server.sid}")
-    if passwords.is_file() and passwords.stat().st_size:
+    if server.executor.exists(passwords) and server.executor.size(passwords) > 0:
         _copy(server, passwords, folder / PASSWORDS)
 
 
 def _copy(server: Instance, source: Path, target: Path) -> None:
     """Copy a file of the server by the rights of its account: it owns both places, and may not lead root elsewhere."""
-    require(["cp", "--", str(source), str(target)], 60, account=server.account)
+    server.executor.require(["cp", "--", str(source), str(target)], 60, account=server.account)
 
 
 def seal(job: Job) -> Dict[str, Any]:
     """Return what the receipt says of the set that was just captured. Raise CaptureFailed where its proof fails."""
     folder, server = folder_of(job), server_of(job)
-    found = dictionary.written(server, str(folder))
-    account_for(job.seen["artifacts"], folder, found["pieces"])
+    found = dictionary.written(server, str(target_of(job)))
+    account_for(job.seen["artifacts"], folder, {str(folder / Path(path).name): size for path, size in found["pieces"].items()})
     ends = stretch(found["logs"])
     facts = job.specification["facts"]
     if set(ends) != set(job.seen["oracle"]["first"]):

@@ -7,17 +7,13 @@ The account comes in through the operating system (``/``) or through a wallet (`
 from __future__ import annotations
 
 import csv
-import pwd
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 
-from ... import layout
 from ...errors import BadInput, CommandFailed
-from ...files import let_through, tree_bytes, write_atomic
-from ...process import Tail, run, spawn, spell_status
+from ...executors import Executor, LocalExecutor
+from ...process import Tail, spell_status
 from .cmdfile import render
 from .messages import error_of, warnings
 from .text import system_identifier
@@ -46,7 +42,8 @@ SET NUMWIDTH 40
 
 
 class Instance(NamedTuple):
-    """One instance of the host and how to reach it. ``zone`` is the server's time zone, as TZ spells it."""
+    """One instance of the host and how to reach it. ``zone`` is the server's time zone, as TZ spells it; ``executor`` leads to
+    its host."""
 
     sid: str
     home: str
@@ -55,6 +52,11 @@ class Instance(NamedTuple):
     base: str = ""
     tns_admin: str = ""
     zone: str = ":/etc/localtime"
+    executor: Executor = LocalExecutor()
+
+    def facts(self) -> Dict[str, str]:
+        """Return the instance as plain data, without the way to its host."""
+        return {name: value for name, value in self._asdict().items() if name != "executor"}
 
     def environment(self) -> Dict[str, str]:
         """Return the variables of every tool. The zone is the server's: who starts an instance gives it its clock."""
@@ -64,7 +66,7 @@ class Instance(NamedTuple):
             "NLS_LANG": "AMERICAN_AMERICA.AL32UTF8",
             "NLS_DATE_FORMAT": "YYYY-MM-DD HH24:MI:SS",
             "TZ": self.zone,
-            "HOME": pwd.getpwnam(self.account).pw_dir,
+            "HOME": self.executor.home(self.account),
         }
         more = {"ORACLE_BASE": self.base, "TNS_ADMIN": self.tns_admin}
         return dict(found, **{name: value for name, value in more.items() if value})
@@ -78,13 +80,16 @@ class Instance(NamedTuple):
         return [f"{self.home}/bin/sqlplus", "-S", "-L", f"{self.connect} as sysdba"]
 
 
-def instance(options: Dict[str, Any]) -> Instance:
-    """Return the instance that ``options`` name. Raise BadInput for what cannot be one, and for a password."""
+def instance(options: Dict[str, Any], executor: Executor) -> Instance:
+    """Return the instance that ``options`` name, on the host of ``executor``.
+
+    Raise BadInput for what cannot be one, and for a password.
+    """
     sid = system_identifier(str(options.get("sid") or ""))
     connect = options.get("connect") or "/"
     if not _CONNECT.match(connect):
         raise BadInput("app_oracle_connect must be / or /@ALIAS", "keep the password in a wallet (docs/systems/oracle.md)")
-    home = options.get("home") or home_of(sid)
+    home = options.get("home") or home_of(sid, executor)
     if not home.startswith("/"):
         raise BadInput(f"{ORATAB} does not name the home of {sid}", "set app_oracle_home")
     return Instance(
@@ -95,13 +100,14 @@ def instance(options: Dict[str, Any]) -> Instance:
         options.get("base") or "",
         options.get("tns_admin") or "",
         options.get("zone") or ":/etc/localtime",
+        executor,
     )
 
 
-def home_of(sid: str) -> str:
+def home_of(sid: str, executor: Executor) -> str:
     """Return the ORACLE_HOME of ``sid`` by the host's oratab, empty when it has no line there."""
-    lines = ORATAB.read_text(encoding="utf-8", errors="replace").splitlines() if ORATAB.exists() else []
-    for line in lines:
+    text = executor.read(ORATAB).decode("utf-8", "replace") if executor.exists(ORATAB) else ""
+    for line in text.splitlines():
         fields = line.split("#", 1)[0].strip().split(":")
         if len(fields) >= 2 and fields[0] == sid:
             return fields[1]
@@ -110,11 +116,11 @@ def home_of(sid: str) -> str:
 
 def sqlplus(server: Instance, statements: str, timeout: float = _ASK_SECONDS) -> str:
     """Run ``statements`` and return what they print. Raise the error that a failed one means."""
-    done = run(
+    done = server.executor.run(
         server.sqlplus_argv(),
         timeout,
         account=server.account,
-        extra_environment=server.environment(),
+        environment=server.environment(),
         feed=(_PROLOGUE + statements.rstrip("\n") + "\nEXIT SUCCESS\n").encode(),
     )
     if done.status != 0:
@@ -150,20 +156,12 @@ def query(server: Instance, sql: str) -> Rows:
     return ask(server, {"rows": sql})["rows"]
 
 
-def folder_for_tools(job: Job) -> Path:
-    """Return the folder of the job's scratch space in which the server's account reads what is written for it."""
-    folder = job.work / "rman"
-    folder.mkdir(mode=0o711, exist_ok=True)
-    let_through(folder, layout.ROOT)
-    return folder
-
-
 def write_for_tools(job: Job, server: Instance, name: str, text: str) -> Path:
-    """Write a file that the server's account reads, in a folder where nobody but root writes; return it."""
-    path = folder_for_tools(job) / name
-    write_atomic(path, text.encode())
-    shutil.chown(str(path), server.account)
-    return path
+    """Write a file for a tool into a folder of the job that only the server's account reaches; return its path."""
+    folder = server.executor.work(job.work) / "rman"
+    server.executor.open_folder(folder, server.account)
+    server.executor.write(folder / name, text.encode(), server.account)
+    return folder / name
 
 
 def rman(job: Job, server: Instance, name: str, commands: List[str], writes_to: Optional[Path] = None) -> str:
@@ -173,17 +171,9 @@ def rman(job: Job, server: Instance, name: str, commands: List[str], writes_to: 
     means. Harmless warnings become checks of the set.
     """
     path = write_for_tools(job, server, f"{name}.rman", render(commands))
-    process = spawn(
-        server.rman_argv(str(path)),
-        server.environment(),
-        server.account,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-    )
-    assert process.stdout is not None
+    process = server.executor.start(server.rman_argv(str(path)), server.environment(), server.account)
     said = Tail(process.stdout, 64 << 20, str(job.folder.path / f"rman-{name}.log"))
-    job.watch([process], lambda: len(said.peek()) + (tree_bytes(writes_to) if writes_to else 0))
+    job.watch([process], lambda: len(said.peek()) + (server.executor.used(writes_to) if writes_to else 0))
     text = said.text()
     if process.returncode != 0:
         error = error_of("RMAN", text, spell_status(process.returncode))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Callable, Optional, TypeVar
 
 from ...errors import BadInput
+from ...executors import Executor
 
 Result = TypeVar("Result")
 _HOUR = 3600
@@ -31,9 +32,9 @@ def _in_zone(zone: str, work: Callable[[], Result]) -> Result:
         time.tzset()
 
 
-def local_second(zone: str, moment: Optional[datetime] = None) -> datetime:
-    """Return ``moment`` (default: now) by the clocks of ``zone``, without its fraction and without a zone."""
-    seconds = int(moment.timestamp() if moment else time.time())
+def local_second(zone: str, moment: datetime) -> datetime:
+    """Return ``moment`` by the clocks of ``zone``, without its fraction and without a zone."""
+    seconds = int(moment.timestamp())
     return _in_zone(zone, lambda: datetime(*time.localtime(seconds)[:6]))
 
 
@@ -62,20 +63,25 @@ def _shown(zone: str, seconds: int) -> datetime:
     return _in_zone(zone, lambda: datetime(*time.localtime(seconds)[:6]))
 
 
-def rule(zone: str) -> str:
+def rule(zone: str, executor: Executor) -> str:
     """Return ``zone`` as a rule that says everything itself (``CET-1CEST,M3.5.0,M10.5.0/3``), so that any host understands it.
 
     Redo holds local times, and a restore may happen where other zones are known. Raise BadInput for a zone that is none.
+    ``executor`` leads to the host whose zone it is.
     """
     name = zone[1:] if zone.startswith(":") else zone
     path = Path(name) if name.startswith("/") else Path("/usr/share/zoneinfo") / name
-    if not name or not path.is_file():
+    try:
+        content = executor.read(path) if name else b""
+    except OSError:
+        content = b""
+    if not content:
         if re.match(r"^(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]+>)[+-]?[0-9]", zone):
             return zone
         if zone in ("UTC", "GMT"):
             return "UTC0"
         raise BadInput(f"this host knows no time zone {zone!r}", "set app_oracle_time_zone")
-    lines = path.read_bytes().split(b"\n")
+    lines = content.split(b"\n")
     footer = lines[-2].decode("ascii", "replace") if len(lines) >= 3 and not lines[-1] else ""
     if not footer:
         raise BadInput(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ...errors import CommandFailed
 from .client import Instance, Rows, ask
@@ -95,12 +95,12 @@ def state_of(answers: Dict[str, Rows], exists: Any) -> State:
 
 def read_state(server: Instance) -> State:
     """Return the redo state of the open database of ``server``."""
-    return state_of(ask(server, {"database": DATABASE, "archived": ARCHIVED, "online": ONLINE}), file_exists)
+    return state_of(ask(server, {"database": DATABASE, "archived": ARCHIVED, "online": ONLINE}), file_exists(server))
 
 
-def file_exists(name: str) -> bool:
-    """Return whether the file of a log is on this host's disk; what a volume manager keeps (+DISKGROUP) is believed."""
-    return not name.startswith("/") or Path(name).exists()
+def file_exists(server: Instance) -> Callable[[str], bool]:
+    """Return what tells whether a log is on the disk of its host; what a volume manager keeps (+DISKGROUP) is believed."""
+    return lambda name: not name.startswith("/") or server.executor.exists(Path(name))
 
 
 def bases(server: Instance, level: int) -> Dict[str, int]:

@@ -7,16 +7,13 @@ service.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pwd
 import re
 from pathlib import Path
 from typing import List
 
 from ...errors import BackstayError, CommandFailed, Refused
 from ...files import write_atomic
-from ...process import acting_as
 from .client import ORATAB, Instance, ask, sqlplus
 from .text import quoted
 
@@ -56,8 +53,7 @@ def abort(server: Instance) -> None:
 def sweep(server: Instance) -> None:
     """Remove what a scratch instance leaves in the home of the software."""
     for name in (f"lk{server.sid.upper()}", f"hc_{server.sid}.dat"):
-        with contextlib.suppress(FileNotFoundError):
-            (Path(server.home) / "dbs" / name).unlink()
+        server.executor.remove(Path(server.home) / "dbs" / name)
 
 
 def give_directories(server: Instance, folders: List[str]) -> None:
@@ -67,38 +63,51 @@ def give_directories(server: Instance, folders: List[str]) -> None:
     """
     for folder in dict.fromkeys(name for name in folders if name.startswith("/")):
         try:
-            with acting_as(server.account):
-                Path(folder).mkdir(mode=0o750, parents=True, exist_ok=True)
+            server.executor.give_directory(Path(folder), server.account)
         except OSError as error:
             hint = f"make it for the account {server.account}, or restore to other paths with app_oracle_directory"
             raise Refused(f"{folder} cannot be made by {server.account}: {error.strerror}", hint) from error
 
 
 def give_directory(server: Instance, folder: Path) -> None:
-    """Make ``folder``, which the operator names, for the server's account."""
+    """Make ``folder``, which the operator names, for the server's account; as root, if the worker is root there."""
+    if server.executor.remote:
+        give_directories(server, [str(folder)])
+        return
     missing = [path for path in [folder, *folder.parents] if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=0o755)
     if missing:
-        entry = pwd.getpwnam(server.account)
-        os.chown(str(folder), entry.pw_uid, entry.pw_gid)
+        os.chown(str(folder), *server.executor.ids(server.account))
 
 
 def give_file(server: Instance, path: Path, content: bytes) -> None:
     """Write ``path`` by the rights of the server's account, for it only."""
-    with acting_as(server.account):
-        write_atomic(path, content)
+    server.executor.write(path, content, server.account)
 
 
-def enter_into_oratab(server: Instance) -> None:
-    """Make sure that the host's start scripts know the instance. Raise Refused when they know it with another home."""
-    text = ORATAB.read_text(encoding="utf-8", errors="replace") if ORATAB.exists() else ""
+def known_home(server: Instance) -> str:
+    """Return the home with which the host's start scripts know the instance, empty when they do not know it.
+
+    Raise Refused when it is not the one that is used.
+    """
+    text = server.executor.read(ORATAB).decode("utf-8", "replace") if server.executor.exists(ORATAB) else ""
     match = re.search(rf"^{re.escape(server.sid)}:([^:\n]*):", text, re.MULTILINE)
-    if match is None:
-        kept = ORATAB.stat() if ORATAB.exists() else None
-        separator = "" if not text or text.endswith("\n") else "\n"
-        write_atomic(ORATAB, f"{text}{separator}{server.sid}:{server.home}:Y\n".encode())
-        ORATAB.chmod(kept.st_mode & 0o777 if kept else 0o664)
-        os.chown(str(ORATAB), kept.st_uid if kept else 0, kept.st_gid if kept else 0)
-    elif match.group(1).rstrip("/") != server.home:
+    if match and match.group(1).rstrip("/") != server.home:
         raise Refused(f"{ORATAB} has {server.sid} with the home {match.group(1)}, not {server.home}", "set app_oracle_home")
+    return server.home if match else ""
+
+
+def enter_into_oratab(server: Instance) -> str:
+    """Make sure that the host's start scripts know the instance; return what somebody else has to do for that, if anything."""
+    if known_home(server):
+        return ""
+    if server.executor.remote:
+        return f"{ORATAB} has no line for {server.sid}: add {server.sid}:{server.home}:Y"
+    text = ORATAB.read_text(encoding="utf-8", errors="replace") if ORATAB.exists() else ""
+    kept = ORATAB.stat() if ORATAB.exists() else None
+    separator = "" if not text or text.endswith("\n") else "\n"
+    write_atomic(ORATAB, f"{text}{separator}{server.sid}:{server.home}:Y\n".encode())
+    ORATAB.chmod(kept.st_mode & 0o777 if kept else 0o664)
+    os.chown(str(ORATAB), kept.st_uid if kept else 0, kept.st_gid if kept else 0)
+    return ""

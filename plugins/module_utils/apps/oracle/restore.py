@@ -67,14 +67,15 @@ def control_set(plan: Dict[str, Any]) -> str:
     return str(data_sets(plan)[-1]["set"] if stops_within else plan["receipts"][-1]["set"])
 
 
-def pieces_in(folder: Path) -> List[str]:
+def pieces_in(server: Instance, folder: Path) -> List[str]:
     """Return the paths of the backup pieces of a landed set; texts are none."""
-    return sorted(str(path) for path in folder.iterdir() if path.name not in (PARAMETERS, PASSWORDS, TRACE))
+    return [str(folder / name) for name in server.executor.names(folder) if name not in (PARAMETERS, PASSWORDS, TRACE)]
 
 
-def piece(landing: str, set_id: str, prefix: str) -> str:
+def piece(server: Instance, landing: str, set_id: str, prefix: str) -> str:
     """Return the path of the only landed piece of a set whose name begins with ``prefix``."""
-    found = sorted(str(path) for path in (Path(landing) / set_id).glob(prefix + "_*"))
+    folder = Path(landing) / set_id
+    found = [str(folder / name) for name in server.executor.names(folder) if name.startswith(prefix + "_")]
     if len(found) != 1:
         raise IntegrityError(f"set {set_id} holds {len(found)} pieces '{prefix}' instead of one")
     return found[0]
@@ -93,7 +94,9 @@ def begin_restore(job: Job, arguments: Dict[str, Any]) -> None:
     if arguments.get("directory"):
         instances.give_directory(server, Path(arguments["directory"]))
     begin_exchange(job)
-    own = [path for path in _parameter_files(server) if path.exists()]
+    job.cleanups.append(lambda: _end(job, server))
+    job.executor.on_loss(server.sqlplus_argv(), server.environment(), "SHUTDOWN ABORT\nEXIT\n")
+    own = [path for path in _parameter_files(server) if server.executor.exists(path)]
     if own and arguments.get("parameters") != "always":
         instances.start(server)
     else:
@@ -106,13 +109,19 @@ def begin_restore(job: Job, arguments: Dict[str, Any]) -> None:
     restore_control_file(job, server, str(arguments["landing"]))
 
 
+def _end(job: Job, server: Instance) -> None:
+    """End the instance of a restore that failed: nobody may use half a database, and put-back needs its files closed."""
+    if not job.seen.get("opened"):
+        instances.abort(server)
+
+
 def restore_control_file(job: Job, server: Instance, landing: str) -> None:
     """Bring the control file back, mount it, and make every landed piece known to it."""
     plan = plan_of(job)
     chosen = control_set(plan)
     dbid = int(data_sets(plan)[0]["facts"]["dbid"])
-    commands = cmdfile.control_file_back(dbid, piece(landing, chosen, "current"))
-    landed = [path for item in plan["receipts"] for path in pieces_in(Path(landing) / item["set"])]
+    commands = cmdfile.control_file_back(dbid, piece(server, landing, chosen, "current"))
+    landed = [path for item in plan["receipts"] for path in pieces_in(server, Path(landing) / item["set"])]
     rman(job, server, "control-file", [*commands, *cmdfile.known_pieces(landed)])
     row = dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
     if row["dbid"] != dbid:
@@ -129,23 +138,25 @@ def _make_way(job: Job, server: Instance, paths: List[str]) -> None:
     from ...worker.aside import set_aside
 
     instances.give_directories(server, [str(Path(path).parent) for path in paths])
-    set_aside(job.folder.path, job.specification["run"], f"the database {server.sid}", paths, server.account)
+    owner = f"the database {server.sid}"
+    set_aside(job.folder.path, job.specification["run"], owner, paths, account=server.account, host=server.executor)
 
 
 def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) -> None:
     """Give the instance the parameter file of the set, in the form that the source had, and start it."""
     data = data_sets(plan_of(job))[-1]
     source, brought = data["facts"], Path(landing) / data["set"]
-    text = (brought / PARAMETERS).read_text(encoding="utf-8", errors="replace")
+    reach = server.executor
+    text = reach.read(brought / PARAMETERS).decode("utf-8", "replace")
     if directory:
         text = parameters.write(parameters.moved(parameters.read(text), directory))
     instances.give_directories(server, parameters.places_in(parameters.read(text)))
     spfile, init = _parameter_files(server)
     passwords = init.with_name(f"orapw{server.sid}")
-    lacks_passwords = (brought / PASSWORDS).exists() and not passwords.exists()
+    lacks_passwords = reach.exists(brought / PASSWORDS) and not reach.exists(passwords)
     _make_way(job, server, [str(spfile), str(init), *([str(passwords)] if lacks_passwords else [])])
     if lacks_passwords:
-        instances.give_file(server, passwords, (brought / PASSWORDS).read_bytes())
+        instances.give_file(server, passwords, reach.read(brought / PASSWORDS))
     if not source["server_parameter_file"]:
         instances.give_file(server, init, text.encode())
         instances.start(server)
@@ -155,7 +166,9 @@ def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) 
     if directory:
         sqlplus(server, f"CREATE SPFILE = {quoted(str(spfile))} FROM PFILE = {quoted(str(beginning))};")
     else:
-        commands = cmdfile.server_parameters_back(int(source["dbid"]), piece(landing, data["set"], "spfile"), str(spfile))
+        commands = cmdfile.server_parameters_back(
+            int(source["dbid"]), piece(server, landing, data["set"], "spfile"), str(spfile)
+        )
         rman(job, server, "parameters", commands)
     instances.abort(server)
     instances.start(server)
@@ -230,7 +243,10 @@ def open_restored(job: Job, arguments: Dict[str, Any]) -> None:
     server = server_of(job)
     open_database(job, server)
     instances.stop(server)
-    instances.enter_into_oratab(server)
+    job.seen["opened"] = True  # and closed again, in order; from here on it is its service's
+    left_to_do = instances.enter_into_oratab(server)
+    if left_to_do:
+        job.seen["checks"].append({"name": "oratab", "status": "warning", "detail": left_to_do})
     places = aside.finish(job.folder.path)
     if places:
         job.seen.setdefault("aside", []).append(places)

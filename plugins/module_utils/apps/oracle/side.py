@@ -36,17 +36,19 @@ def side_server(job: Job) -> Instance:
 def begin_side(job: Job, arguments: Dict[str, Any]) -> None:
     """Start an instance of its own in ``directory`` on the control file of the set; ``arguments``: directory, landing."""
     server, directory = side_server(job), Path(arguments["directory"])
-    if directory.exists() and any(directory.iterdir()):
+    if server.executor.names(directory):
         raise Refused(f"{directory} is not empty", "restore to a directory of its own")
-    job.folder.note_made("directory", str(directory))
+    if not server.executor.remote:  # elsewhere it lies in the folder of the job, which its guard removes
+        job.folder.note_made("directory", str(directory))
     instances.give_directory(server, directory)
-    if layout.ROOT in directory.parents:
+    if layout.ROOT in directory.parents and not server.executor.remote:
         let_through(directory.parent, layout.ROOT)
     instances.give_directories(server, [str(directory / name) for name in ("adump", "diag", "fra")])
     source = data_sets(plan_of(job))[0]["facts"]
     values = parameters.scratch(source["parameters"], str(directory), server.sid)
     instances.give_file(server, directory / "init.ora", parameters.write(values).encode())
     job.cleanups.append(lambda: _end(job, server))
+    job.executor.on_loss(server.sqlplus_argv(), server.environment(), "SHUTDOWN ABORT\nEXIT\n")
     instances.start(server, str(directory / "init.ora"))
     restore_control_file(job, server, str(arguments["landing"]))
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import client, instances
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import client, instances, restore
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import steps
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from unit.support.sandbox import Sandbox
 from unit.support.steps import good
@@ -122,3 +123,34 @@ def test_every_call_takes_a_job_and_arguments() -> None:
 
     arguments: dict[str, Any] = {name: call.__code__.co_varnames[:2] for name, call in CALLS.items()}
     assert set(arguments.values()) == {("job", "arguments")}
+
+
+def test_a_restore_that_fails_ends_its_instance(job: Job, server: client.Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put-back needs closed files, and nobody may work with half a database."""
+    said = job.folder.path / "said"
+    program(server, "sqlplus", f"cat >> {said}; echo backstay-answer:status; echo STARTED; echo backstay-answer:values")
+    (Path(server.home) / "dbs" / f"init{server.sid}.ora").touch()
+    monkeypatch.setattr(restore, "server_of", lambda _job: server)
+    monkeypatch.setattr(steps, "begin_exchange", lambda _job: None)
+    with pytest.raises(CommandFailed, match="names no control files"):
+        restore.begin_restore(job, {"landing": "/nowhere", "directory": "", "parameters": "missing"})
+    said.write_text("")
+    job.clear_work()
+    assert "SHUTDOWN ABORT" in said.read_text()
+
+
+def test_a_restored_instance_that_was_opened_is_its_services(job: Job, server: client.Instance) -> None:
+    said = job.folder.path / "said"
+    program(server, "sqlplus", f"cat >> {said}; echo backstay-answer:status; echo OPEN")
+    job.seen["opened"] = True
+    restore._end(job, server)
+    assert not said.exists()
+
+
+def test_what_cannot_be_cleaned_up_does_not_take_the_result_along(job: Job) -> None:
+    def fail() -> None:
+        raise CommandFailed("the instance did not end")
+
+    job.cleanups.append(fail)
+    job.clear_work()
+    assert [event["event"] for event in job.folder.events()] == ["release failed: the instance did not end"]

@@ -26,6 +26,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
     NoSpace,
     Refused,
 )
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -103,22 +104,22 @@ def test_the_tools_run_with_fixed_language_and_dates_and_without_a_password() ->
 @pytest.mark.parametrize("connect", ["sys/secret", "sys/secret@PROD", "/@A B", "//host/service", "/ as sysdba"])
 def test_a_password_in_the_connection_is_refused(connect: str) -> None:
     with pytest.raises(BadInput, match="must be / or /@ALIAS"):
-        client.instance({"sid": "ORCL", "home": "/u01", "connect": connect})
+        client.instance({"sid": "ORCL", "home": "/u01", "connect": connect}, LocalExecutor())
 
 
 @pytest.mark.parametrize("sid", ["", "a b", "1X", "X;Y", "X'"])
 def test_what_cannot_be_a_sid_is_refused(sid: str) -> None:
     with pytest.raises(BadInput, match="is no SID"):
-        client.instance({"sid": sid, "home": "/u01"})
+        client.instance({"sid": sid, "home": "/u01"}, LocalExecutor())
 
 
 def test_the_home_comes_from_oratab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     oratab = tmp_path / "oratab"
     oratab.write_text("# ORCL:/no:N\nOTHER:/u02/home:Y\nORCL:/u01/home/:N\n")
     monkeypatch.setattr(client, "ORATAB", oratab)
-    assert client.instance({"sid": "ORCL"}).home == "/u01/home"
+    assert client.instance({"sid": "ORCL"}, LocalExecutor()).home == "/u01/home"
     with pytest.raises(BadInput, match="does not name the home of X"):
-        client.instance({"sid": "X"})
+        client.instance({"sid": "X"}, LocalExecutor())
 
 
 def test_answers_are_told_apart_and_a_missing_one_is_noticed() -> None:
@@ -308,16 +309,16 @@ def test_the_hour_that_clocks_show_twice_is_refused(hour: int) -> None:
 
 def test_the_zone_of_this_process_stays() -> None:
     before = datetime.now().astimezone().utcoffset()
-    clock.local_second("<+0330>-3:30")
+    clock.local_second("<+0330>-3:30", datetime.now(UTC))
     assert datetime.now().astimezone().utcoffset() == before
 
 
 def test_a_zone_becomes_a_rule_that_any_host_understands(tmp_path: Path) -> None:
     compiled = tmp_path / "zone"
     compiled.write_bytes(b"TZif2" + b"\0" * 40 + b"\nCET-1CEST,M3.5.0,M10.5.0/3\n")
-    assert clock.rule(f":{compiled}") == "CET-1CEST,M3.5.0,M10.5.0/3"
-    assert clock.rule("<+0330>-3:30") == "<+0330>-3:30"
-    assert clock.rule("UTC") == "UTC0"
+    assert clock.rule(f":{compiled}", LocalExecutor()) == "CET-1CEST,M3.5.0,M10.5.0/3"
+    assert clock.rule("<+0330>-3:30", LocalExecutor()) == "<+0330>-3:30"
+    assert clock.rule("UTC", LocalExecutor()) == "UTC0"
     for nothing in ("Mars/Olympus", "", ":/does/not/exist"):
         with pytest.raises(BadInput):
-            clock.rule(nothing)
+            clock.rule(nothing, LocalExecutor())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import Refused
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
 from ansible_collections.backstay.fleet.plugins.module_utils.files import read_json
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import aside, swap
 from unit.support.trees import look, plant
@@ -48,18 +49,18 @@ def test_only_the_named_files_move_and_come_back(job: Path, disk: Path) -> None:
 @pytest.mark.parametrize("moved", [0, 1, 2])
 def test_a_crash_between_the_renames_loses_nothing(job: Path, disk: Path, moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    real = aside._rename
+    real = LocalExecutor.rename
 
-    def rename(source: Path, target: Path) -> None:
+    def rename(self: LocalExecutor, source: Path, target: Path, account: str | None) -> None:
         if len(done) == moved:
             raise KeyboardInterrupt
         done.append(source.name)
-        real(source, target)
+        real(self, source, target, account)
 
-    monkeypatch.setattr(aside, "_rename", rename)
+    monkeypatch.setattr(LocalExecutor, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
         aside.set_aside(job, RUN, "X", [*mine(disk)[:2], str(disk / "data" / "of-another.dbf")])
-    monkeypatch.setattr(aside, "_rename", real)
+    monkeypatch.setattr(LocalExecutor, "rename", real)
     assert swap.exchanged(job)
     swap.put_back(job)
     assert look(disk / "data") == LIVE["data"]
@@ -90,3 +91,15 @@ def test_something_in_the_way_is_not_overwritten(job: Path, disk: Path) -> None:
     with pytest.raises(Refused, match="in the way"):
         aside.set_aside(job, RUN, "X", mine(disk))
     assert look(disk / "data") == LIVE["data"]
+
+
+def test_files_that_lie_aside_in_several_places_are_still_aside(job: Path, disk: Path) -> None:
+    """A backup of what a failed restore left would be the newest set; one place or many, it is refused."""
+    plant(disk / "more", {"control.ctl": b"c"})
+    aside.set_aside(job, RUN, "X", [*mine(disk), str(disk / "more" / "control.ctl")])
+    (state,) = swap.exchanged(job)
+    assert len(state["places"]) == 2
+    assert swap.lies_aside(state)
+    for place in state["places"]:
+        swap.remove_tree(Path(place))
+    assert not swap.lies_aside(state)

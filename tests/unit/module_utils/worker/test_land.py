@@ -265,3 +265,14 @@ def test_a_capture_that_lands_again_is_the_same(sandbox: Sandbox) -> None:
     made = plan({"host": "shop-db1", "app": "testapp", "directory": str(sandbox.access)})
     assert recover(sandbox, made, [land(sandbox.base / "x")])["status"] == "ok"
     assert (sandbox.base / "x" / "content").read_bytes() == content.read_bytes()
+
+
+def test_a_planned_set_that_no_step_brings_back_ends_the_restore_before_anything_is_exchanged(
+    sandbox: Sandbox, stored: dict[str, Any], target: Path
+) -> None:
+    steps = in_place(target)
+    steps[0]["land"]["kinds"] = ["incremental"]
+    result = recover(sandbox, stored, steps)
+    assert result["error"]["code"] == "integrity"
+    assert f"brought back by no step (kinds: full), the first is {SET}" in result["error"]["message"]
+    assert look(target) == LIVE and sandbox.running() == {"mariadb"}

@@ -116,7 +116,9 @@ def test_a_service_that_is_not_held_is_left_alone(units: Path, tmp_path: Path) -
 
 def test_undoing_lets_a_held_service_start(job: JobFolder, units: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
-    monkeypatch.setattr(services, "start", lambda name, _timeout, _control: started.append((name, list(units.iterdir()))))
+    monkeypatch.setattr(
+        services, "start", lambda name, _timeout, _control, _host: started.append((name, list(units.iterdir())))
+    )
     job.push_undo({"service": "mariadb"})
     job.note_made("hold", "mariadb")
     services.hold("mariadb", "run-1")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preflight of a restore or a verification: what is wanted there, what lives there, whether there is room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from ... import layout
+from ...errors import CommandFailed
+from ...files import human
+from . import dictionary
+from .checks import Check, check
+from .client import Instance, ask
+
+_LOOK = "be sure that the files on this host are those that you want to replace; they move aside"
+
+
+def inspect_target(server: Instance, options: Dict[str, Any], action: str) -> Tuple[List[Check], Dict[str, Any]]:
+    """Return checks and facts of the place where a set is restored or verified, whether a database runs there or not."""
+    source = options.get("source") or {}
+    if not source.get("dbid"):
+        return [check("set", "failed", "the receipt of the full set names no database", "choose another set")], {}
+    in_place = action == "restore" and not options.get("restore_to")
+    if server.executor.remote and (options.get("restore_to") or options.get("landing")):
+        hint = "run it without backstay_worker, on the database host itself"
+        detail = "neither a restore beside the live database nor app_oracle_landing works from another machine"
+        return [check("worker", "failed", detail, hint)], {}
+    checks = [landing_check(server, options)]
+    if in_place:
+        live = live_database(server)
+        checks.append(owner_check(live, source))
+        if source.get("host") == options["host"]:  # a copy on another host has an incarnation of its own
+            checks.append(incarnation_check(live, source, bool(options.get("previous_incarnation"))))
+        checks.append(room_check(server, options, source))
+    elif options.get("restore_to"):
+        checks += [
+            target_check(server, Path(options["restore_to"])),
+            room_check(server, dict(options, directory=options["restore_to"]), source),
+        ]
+    return checks, {"source": {key: source[key] for key in ("dbid", "name")}}
+
+
+def live_database(server: Instance) -> Optional[Dict[str, Any]]:
+    """Return the database that is mounted or open under this SID, None when there is none."""
+    try:
+        return dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
+    except CommandFailed:
+        return None
+
+
+def owner_check(live: Optional[Dict[str, Any]], source: Dict[str, Any]) -> Check:
+    """Return the check that no other database lives under this SID."""
+    if live and live["dbid"] != source["dbid"]:
+        detail = f"{live['name']} (DBID {live['dbid']}) lives here, the set is of {source['name']} (DBID {source['dbid']})"
+        return check("database", "failed", detail, "restore to another SID, or drop that database yourself")
+    if live is None:
+        return check("database", "warning", "none answers under this SID, nothing was compared", _LOOK)
+    return check("database", "ok", f"{source['name']} (DBID {source['dbid']})")
+
+
+def incarnation_check(live: Optional[Dict[str, Any]], source: Dict[str, Any], wanted: bool) -> Check:
+    """Return the check that the set is of the database's present incarnation, unless an older one is asked for."""
+    if live and live["dbid"] == source["dbid"] and live["resetlogs"] > source["resetlogs"]:
+        detail = f"the set is from before the OPEN RESETLOGS at SCN {live['resetlogs']}"
+        if not wanted:
+            hint = "choose a later moment, or ask for it: -e app_oracle_previous_incarnation=true"
+            return check("incarnation", "failed", detail, hint)
+        return check("incarnation", "warning", detail + ", as asked for")
+    if live is None:
+        return check("incarnation", "warning", "no database answers, nothing was compared", _LOOK)
+    return check("incarnation", "ok", f"RESETLOGS at SCN {source['resetlogs']}")
+
+
+def landing_check(server: Instance, options: Dict[str, Any]) -> Check:
+    """Return the check of the room for the backup pieces that come back first."""
+    needed = int(options.get("needed_bytes") or 0)
+    own = server.executor.work(layout.work(options["host"], "oracle"))
+    place = Path(options["landing"]) if options.get("landing") else own
+    free = server.executor.free(place)
+    if free < needed * 1.05:
+        return check(
+            "landing", "failed", f"{human(needed)} are needed in {place}, {human(free)} are free", "set app_oracle_landing"
+        )
+    return check("landing", "ok", f"{human(free)} free in {place}")
+
+
+def room_check(server: Instance, options: Dict[str, Any], source: Dict[str, Any]) -> Check:
+    """Return the check of the room for the restored files; what they replace stays beside them until the restore is proved."""
+    places: Dict[str, int] = source.get("places") or {}
+    if options.get("directory"):
+        places = {options["directory"]: sum(places.values())}
+    for place, needed in sorted(places.items()):
+        free = server.executor.free(Path(place)) if place.startswith("/") else needed * 2
+        if free < needed * 1.05:
+            detail = f"{human(needed)} are needed in {place}, {human(free)} are free"
+            return check("space", "failed", detail, "make room, or restore elsewhere with backstay_restore_to")
+    return check("space", "ok", ", ".join(sorted(places)))
+
+
+def target_check(server: Instance, place: Path) -> Check:
+    """Return the check that the directory of a restore beside the live database is new."""
+    if server.executor.names(place):
+        return check("target", "failed", f"{place} is not empty", "restore to a directory that does not exist yet")
+    return check("target", "ok", str(place))

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs on a protected host for the life of a job: its lock, and its end when the worker is lost. Plain sh, no Python.
+
+The guard holds the lock of the resource, counts the beats that the worker sends, and when they stop, for whatever reason - the
+job ended, the worker died, the network broke - it kills what the job still runs there, runs what the worker left for this case,
+and removes the job's folder. So nothing depends on the worker, or on sshd noticing that a machine is gone.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Dict, List, Optional
+
+READY = "ready"
+TAKEN = "taken by "
+BEAT_SECONDS = 5.0
+SILENCE_SECONDS = 60  # longer than a worker under load, or a network that is mended by itself, stays silent
+_WAIT_SECONDS = 15  # for the guard of a job before this one, which still cleans up
+
+# Arguments: lock file, folder, holder, seconds of silence. The loop polls, because sh knows no read with a time limit.
+SCRIPT = f"""umask 077
+lock=$1 folder=$2 holder=$3 silence=$4
+trap '' HUP INT TERM PIPE
+mkdir -p "${{lock%/*}}" || exit 1
+exec 9>>"$lock" || exit 1
+flock -w {_WAIT_SECONDS} 9 || {{ echo "{TAKEN}$(cat "$lock")"; exit 0; }}
+printf '%s' "$holder" > "$lock"
+rm -rf "$folder" && mkdir -p "$folder/run/pids" || exit 1
+beats=$folder/run/beats
+echo 0 > "$beats"
+exec 3<&0
+(i=0; while IFS= read -r _; do i=$((i+1)); echo "$i" > "$beats"; done; echo gone > "$beats") <&3 9>&- > /dev/null 2>&1 &
+echo {READY}
+exec 1> /dev/null 2>&1 3<&- 0< /dev/null
+old='' quiet=0
+while [ "$quiet" -lt "$silence" ]; do
+  sleep 1 9>&-
+  new=$(cat "$beats" 9>&-) || break
+  [ "$new" = gone ] && break
+  if [ "$new" = "$old" ]; then quiet=$((quiet+1)); else quiet=0 old=$new; fi
+done
+for file in "$folder"/run/pids/*; do
+  [ -e "$file" ] && read -r pid < "$file" && kill -s KILL -- "-$pid" 9>&-
+done
+[ -e "$folder/run/loss" ] && sh "$folder/run/loss" 9>&-
+rm -rf "$folder"
+: > "$lock"
+"""
+# A command of the job: its process group is known while it runs, so that it can be ended from elsewhere.
+_WRAPPER = '[ -z "$0" ] || echo $$ > "$0" || exit 126; "$@"{0}; status=$?; [ -z "$0" ] || rm -f "$0"; exit $status'
+
+
+def guard_line(lock: str, folder: str, holder: str) -> str:
+    """Return the command line, for the login shell of the account, that runs the guard."""
+    return spell(["exec", "sh", "-c", SCRIPT, "guard", lock, folder, holder, str(SILENCE_SECONDS)])
+
+
+def command_line(argv: List[str], environment: Optional[Dict[str, str]], note: str, merged: bool) -> str:
+    """Return the command line that runs ``argv`` while the file ``note`` (empty: none) holds the number of its process group.
+
+    ``merged``: its errors come with its output, in their order.
+    """
+    script = _WRAPPER.format(" 2>&1" if merged else "")
+    return spell(["exec", "sh", "-c", script, note, *with_environment(argv, environment)])
+
+
+def end_line(note: str) -> str:
+    """Return the command line that kills the process group in ``note``."""
+    return spell(["sh", "-c", 'read -r pid < "$0" && kill -s KILL -- "-$pid"', note])
+
+
+def loss_script(argv: List[str], environment: Optional[Dict[str, str]], feed: str) -> str:
+    """Return what the guard runs when the worker is lost."""
+    fed = f"printf '%s' {shlex.quote(feed)} | " if feed else ""
+    return f"{fed}{spell(with_environment(argv, environment))}\n"
+
+
+def with_environment(argv: List[str], environment: Optional[Dict[str, str]]) -> List[str]:
+    """Return ``argv`` in front of which the variables are set; those that fix language and time zone are always there."""
+    fixed = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    return ["env", *(f"{name}={value}" for name, value in {**fixed, **(environment or {})}.items()), *argv]
+
+
+def spell(argv: List[str]) -> str:
+    """Return ``argv`` as one line of sh; the only place where words are quoted for it."""
+    return " ".join(word if word == "exec" else shlex.quote(word) for word in argv)
