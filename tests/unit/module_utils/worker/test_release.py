@@ -150,7 +150,7 @@ def test_release_and_put_back_wait_as_long_as_the_role_does(
     folder.push_undo({"service": "mariadb", "timeout": 900.0, "stop_timeout": 700.0})
     folder.finish({"status": "failed"})
     release.release(folder)
-    assert asked == [("stop", "mariadb", 700.0, None), *[("start", "mariadb", 900.0, None)] * 2]
+    assert asked == [("stop", "mariadb", 700.0, None, None), *[("start", "mariadb", 900.0, None, None)] * 2]
 
 
 def test_services_of_one_name_under_different_control_all_come_back(sandbox: Sandbox, tmp_path: Path) -> None:
