@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,12 +34,17 @@ def test_disk_full_before_anything(scene: Scene) -> None:
 
 def test_disk_full_while_copying_ahead(scene: Scene) -> None:
     before = scene.fleet.run(scene.host, "systemctl", "show", "--property=MainPID", tally.SERVICE)
-    running = scene.start("backup")
-    begun = f"{scene.subject.yard}/picture-{running.run_id}/tree/archive"
-    seen = scene.hit(running, exists=begun, hit="worker", signal="SIGSTOP")
-    with filled(scene, leave=0):
-        injection.resume(scene.fleet, scene.host, seen["pid"])
-        scene.failed(running, "space", "The filesystem of /srv/ext4 ran full while its picture was made", "Make room")
+    last = "/srv/ext4/late"
+    scene.fleet.shell(scene.host, f"head -c 20M /dev/urandom > {last}")
+    try:
+        with opening(scene, last, "hold") as opened:
+            running = scene.start("backup")
+            assert opened() == b"opened\n", running.output
+            with filled(scene, leave=8):  # the application goes on, so it needs some
+                scene.fleet.run(scene.host, "rm", GOES_ON)
+                scene.failed(running, "space", "The filesystem of /srv/ext4 ran full while its picture was made", "Make room")
+    finally:
+        scene.fleet.run(scene.host, "rm", "-f", last)
     assert scene.fleet.run(scene.host, "systemctl", "show", "--property=MainPID", tally.SERVICE) == before, "it was stopped"
 
 
@@ -77,19 +82,11 @@ def test_somebody_else_writes_while_it_is_stopped(scene: Scene) -> None:
 def test_a_file_that_not_even_root_may_open(scene: Scene) -> None:
     secret = "/srv/xfs/tally/closed"
     scene.fleet.shell(scene.host, f"echo hidden > {secret}; chown operator {secret}")
-    scene.fleet.run(scene.host, "touch", GOES_ON)
-    argv = scene.fleet.exec_argv(scene.host, ["python3", "-", secret, GOES_ON])
-    denying = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=scene.fleet.environment)
-    assert denying.stdin is not None and denying.stdout is not None
-    denying.stdin.write((_HERE / "unreadable.py").read_bytes())
-    denying.stdin.close()
     try:
-        assert denying.stdout.readline() == b"denying\n"
-        running = scene.start("backup")
-        scene.failed(running, "command", f"Cannot copy {secret}: Operation not permitted", "leave it out on purpose")
+        with opening(scene, secret, "deny"):
+            running = scene.start("backup")
+            scene.failed(running, "command", f"Cannot copy {secret}: Operation not permitted", "leave it out on purpose")
     finally:
-        scene.fleet.run(scene.host, "rm", "-f", GOES_ON)
-        denying.wait(60)
         scene.fleet.run(scene.host, "rm", "-f", secret)
 
 
@@ -133,6 +130,26 @@ def test_the_application_does_not_start_again(scene: Scene) -> None:
         record = scene.failed(running, "application-down", "service 'tally' did not start")
         assert any("did not start" in problem for problem in record["release_problems"])
     scene.backup()  # the next job first brings back what an earlier one could not
+
+
+@contextmanager
+def opening(scene: Scene, path: str, way: str) -> Iterator[Callable[[], bytes]]:
+    """Refuse (``deny``) or ``hold`` whoever opens ``path`` while the block runs, or until GOES_ON is removed.
+
+    Gives a function that returns when it was opened.
+    """
+    scene.fleet.run(scene.host, "touch", GOES_ON)
+    argv = scene.fleet.exec_argv(scene.host, ["python3", "-", path, GOES_ON, way])
+    watching = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=scene.fleet.environment)
+    assert watching.stdin is not None and watching.stdout is not None
+    watching.stdin.write((_HERE / "openings.py").read_bytes())
+    watching.stdin.close()
+    try:
+        assert watching.stdout.readline() == b"ready\n"
+        yield watching.stdout.readline
+    finally:
+        scene.fleet.run(scene.host, "rm", "-f", GOES_ON)
+        watching.wait(60)
 
 
 @contextmanager
