@@ -131,11 +131,14 @@ def _make(job: Job, into: Path) -> None:
 def give(into: Path, account: str) -> None:
     """Make ``account`` the owner of the folder itself: whoever owns the folder above may have put a link in its place."""
     try:
+        owner = pwd.getpwnam(account).pw_uid
         descriptor = os.open(str(into), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except KeyError as error:
+        raise CommandFailed(f"this host has no account '{account}'", "check the user variable of the role") from error
     except OSError as error:
         raise CommandFailed(f"{into} is no folder of this job any more: {error.strerror}", "find out who changes it") from error
     try:
-        os.fchown(descriptor, pwd.getpwnam(account).pw_uid, -1)
+        os.fchown(descriptor, owner, -1)
     finally:
         os.close(descriptor)
 

@@ -160,6 +160,8 @@ def test_a_landing_that_was_exchanged_for_a_link_is_not_given_away(tmp_path: Pat
     with pytest.raises(CommandFailed, match="x is no folder of this job any more: Not a directory"):
         landing.give(tmp_path / "x", "nobody")
     assert (tmp_path / "theirs").stat().st_uid == os.geteuid()
+    with pytest.raises(CommandFailed, match="this host has no account 'nobody-at-all'"):
+        landing.give(tmp_path / "theirs", "nobody-at-all")
 
 
 def test_a_missing_artifact_is_told(sandbox: Sandbox, stored: dict[str, Any]) -> None:
