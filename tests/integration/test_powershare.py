@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def back_up(playbooks: Playbooks, server: Server, **variables: str) -> Run:
     return playbooks.run("backup", "--limit", server.host, **variables)
 
 
+def begin_and_hold(playbooks: Playbooks, server: Server) -> subprocess.Popen[bytes]:
+    """Begin a backup of a server that quits when its knobs are cleared, however slow the machine is."""
+    server.knob("quit-dialog", "on")
+    return playbooks.begin("backup", "--limit", server.host, app_powershare_stop_timeout=1200)
+
+
 def restore(playbooks: Playbooks, server: Server, **variables: str) -> Run:
     return playbooks.run("restore", "--limit", server.host, backstay_confirm=server.host, **variables)
 
@@ -98,16 +105,15 @@ def test_two_runs_meet_and_the_last_server_stays_up(servers: list[Server], playb
     """PS-14: a run stops catalog1 and counts on catalog2; another run with another --limit may not stop that one."""
     one, two, three = servers
     stop(three)
-    one.knob("quit-delay", "20")
-    first = playbooks.begin("backup", "--limit", one.host)
+    first = begin_and_hold(playbooks, one)
     try:
-        wait_until(lambda: standby(two)["leases"], "catalog2 keeps a lease", 120)
+        wait_until(lambda: standby(two)["leases"], "catalog2 keeps a lease", 300)
         refused = back_up(playbooks, two, run_standby_wait="0")
         refused.refused("catalog2 is not stopped: it must stay up while another server of its system is down (catalog1: ")
         assert two.running()
     finally:
         one.knob("clear")
-        said, _nothing = first.communicate(timeout=240)
+        said, _nothing = first.communicate(timeout=600)
     assert first.returncode == 0, said.decode()
     assert at_rest(servers)
     stop(two)
@@ -126,19 +132,18 @@ def test_a_lease_of_a_control_node_that_died_is_settled_by_the_next_run(servers:
     """PS-14: nothing is stuck for ever, and nothing is believed that was not asked."""
     one, two, three = servers
     stop(three)
-    one.knob("quit-delay", "10")
-    first = playbooks.begin("backup", "--limit", one.host)
-    wait_until(lambda: (standby(one)["stop"] or {}).get("phase") == "begun", "the job of catalog1 stops it", 120)
+    first = begin_and_hold(playbooks, one)
+    wait_until(lambda: (standby(one)["stop"] or {}).get("phase") == "begun", "the job of catalog1 stops it", 300)
     kill_whole(first)
     assert standby(two)["leases"]
     early = back_up(playbooks, two, run_standby_wait="0")
     early.refused("it must stay up", "is still at work")
     one.knob("clear")
-    wait_until(lambda: standby(one)["stop"] is None and one.running(), "catalog1 is back without any control node", 120)
+    wait_until(lambda: standby(one)["stop"] is None and one.running(), "catalog1 is back without any control node", 300)
     assert standby(two)["leases"], "nobody was there to give it back"
     back_up(playbooks, two).demand()
     assert at_rest(servers)
-    wait_until(lambda: not jobs.living_units(one.fleet, one.host), "the job has ended", 60)
+    wait_until(lambda: not jobs.living_units(one.fleet, one.host), "the job has ended", 300)
 
 
 @pytest.mark.long
