@@ -42,7 +42,9 @@ def test_disk_full_while_copying_ahead(scene: Scene) -> None:
             assert opened() == b"opened\n", running.output
             with filled(scene, leave=8):  # the application goes on, so it needs some
                 scene.fleet.run(scene.host, "rm", GOES_ON)
-                scene.failed(running, "space", "The filesystem of /srv/ext4 ran full while its picture was made", "Make room")
+                scene.failed(
+                    running, "space", "The filesystem of /srv/ext4 would run full while its picture is made", "Make room"
+                )
     finally:
         scene.fleet.run(scene.host, "rm", "-f", last)
     assert scene.fleet.run(scene.host, "systemctl", "show", "--property=MainPID", tally.SERVICE) == before, "it was stopped"

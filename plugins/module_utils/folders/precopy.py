@@ -17,13 +17,15 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, NamedTuple, Optional, Set, Tuple
 
-from ..errors import BackstayError, CommandFailed
+from ..errors import BackstayError, CommandFailed, NoSpace
+from ..files import free_bytes
 from .filesystem import clone, copy_content, file_clock, write_back
 from .metadata import apply_metadata, of_status, read_xattrs
 from .walk import Entry, Selection, explained, show, walk
 
 HOT_PASSES = 3
 _SMALL_BYTES, _SMALL_FILES = 32 << 20, 500  # what is not worth another pass while the application runs
+_RESERVE_BYTES = 8 << 20  # stays free for the application while it runs
 _SLEW = 0.001  # the share by which a clock that is only slewed may run differently
 
 Signature = Tuple[int, ...]
@@ -151,6 +153,7 @@ class TreeCopy:
             status = os.fstat(source)
             if not stat.S_ISREG(status.st_mode):
                 raise FileNotFoundError(errno.ENOENT, "it is no file any more")
+            self._require_reserve(status)
             target = os.open(self._copy_of(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 if not (self._cloning and clone(source, target)):
@@ -165,6 +168,15 @@ class TreeCopy:
             return signature(status)
         finally:
             os.close(source)
+
+    def _require_reserve(self, status: os.stat_result) -> None:
+        """Raise NoSpace before the copy takes what the application needs, which goes on writing on the same filesystem."""
+        if self._cloning or self._began or free_bytes(self._folder) >= status.st_blocks * 512 + _RESERVE_BYTES:
+            return
+        raise NoSpace(
+            f"the filesystem of {self._folder} would run full while its picture is made, and the application needs some of it",
+            "make room for a copy beside the data, then run again",
+        )
 
     def _apply(self, path: bytes, status: os.stat_result) -> None:
         """Give the copy of ``path`` the metadata of its source."""

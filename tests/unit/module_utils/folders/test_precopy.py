@@ -195,6 +195,21 @@ def test_a_clock_that_was_set_back_voids_what_was_copied_ahead(tmp_path: Path, m
     assert copying.finish(nobody).files == 4
 
 
+def test_a_copy_ahead_leaves_the_application_some_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = small(tmp_path / "it")
+    free = {"bytes": precopy._RESERVE_BYTES}
+    monkeypatch.setattr(precopy, "free_bytes", lambda _path: free["bytes"])
+    with pytest.raises(NoSpace, match="it would run full while its picture is made, and the application needs some of it"):
+        copy_of(source).ahead(nobody)
+    shutil.rmtree(tmp_path / "copy")
+    copying = copy_of(source)
+    free["bytes"] += 1 << 20
+    copying.ahead(nobody)
+    (source / "journal").write_bytes(b"more")
+    free["bytes"] = 0  # it is stopped now and writes nothing
+    assert copying.finish(nobody).files >= 1
+
+
 def test_what_vanishes_while_the_application_runs_is_ordinary(tmp_path: Path) -> None:
     source = small(tmp_path / "it")
 
