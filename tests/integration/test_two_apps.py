@@ -20,7 +20,8 @@ SENTENCE = "false ended with exit status 1"
 def both(tmp_path: Path, fleet: Fleet) -> tuple[str, ...]:
     """Give the database host folders as well, whose backup begins with a command that fails; return the inventories."""
     fleet.shell(HOST, f"mkdir -p {FOLDER}; echo content > {FOLDER}/file")
-    settings = {"app_files_folders": [FOLDER], "app_files_before": ["false"]}
+    plain = {"app_files_service": "", "app_files_check": [], "app_files_exclude": []}  # not those of the lab's group
+    settings = {**plain, "app_files_folders": [FOLDER], "app_files_before": ["false"]}
     path = tmp_path / "both.yml"
     path.write_text(yaml.safe_dump({"app_files": {"hosts": {HOST: settings}}}), encoding="utf-8")
     return ("-i", str(CHECKOUT / "inventories" / "lab"), "-i", str(path), "--limit", HOST)
