@@ -41,23 +41,36 @@ class Built:
 def image_directory(name: str) -> Path:
     """Where the definition of an image lives."""
     directory = LAB_SOURCES / "image" / name
-    if not (directory / "Containerfile").is_file():
-        raise LabError(f"hosts.json names the image {name}, but lab/image/{name}/Containerfile does not exist.")
+    if not any((directory / file).is_file() for file in ("Containerfile", "like")):
+        raise LabError(f"An image {name} is wanted, but lab/image/{name}/ has neither Containerfile nor `like`.")
     return directory
 
 
-def suite_of(directory: Path) -> str:
-    """Debian suite of an image: the file `suite` beside the Containerfile, else trixie."""
-    named = directory / "suite"
-    return named.read_text().strip() if named.exists() else "trixie"
+def suites_of(directory: Path) -> list[str]:
+    """Debian suites of an image: the file `suite` of its definition, else trixie.
+
+    The first is its base; packages may come from the others as well, as its apt preferences say.
+    """
+    named = definition(directory).get("suite")
+    return named.read_text().split() if named else ["trixie"]
+
+
+def definition(directory: Path) -> dict[str, Path]:
+    """Every file of an image's definition, by its path there.
+
+    The file `like` names another image whose files are the definition as well, but for those that this one has itself.
+    """
+    own = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
+    like = own.pop("like", None)
+    return {**(definition(image_directory(like.read_text().strip())) if like else {}), **own}
 
 
 def definition_hash(directory: Path) -> str:
     """Hash of every file of the definition: path, executable bit and content."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+    for name, path in sorted(definition(directory).items()):
         executable = path.stat().st_mode & 0o111 != 0
-        digest.update(f"{path.relative_to(directory)}\0{executable}\0".encode())
+        digest.update(f"{name}\0{executable}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
 
@@ -83,15 +96,16 @@ def read_apt() -> Apt:
     return Apt(mirror, settings, tuple(name for name in [*files, *extra] if Path(name).exists()))
 
 
-def apt_mounts(apt: Apt, suite: str, state: Path) -> list[str]:
+def apt_mounts(apt: Apt, suites: list[str], state: Path) -> list[str]:
     """podman --volume options that make apt inside download as the machine itself does."""
     directory = state / "apt"
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "settings.conf").write_text(apt.settings)
     mounts = [f"{directory}/settings.conf:/etc/apt/apt.conf.d/95lab:ro"]
-    if apt.mirror:
+    for suite in suites if apt.mirror else []:
         (directory / f"{suite}.sources").write_text(aptsources.sources_for(apt.mirror, suite))
-        mounts.append(f"{directory}/{suite}.sources:/etc/apt/sources.list.d/debian.sources:ro")
+        name = "debian" if suite == suites[0] else suite
+        mounts.append(f"{directory}/{suite}.sources:/etc/apt/sources.list.d/{name}.sources:ro")
     mounts += [f"{name}:{name}:ro" for name in apt.files]
     return [word for mount in mounts for word in ("--volume", mount)]
 
@@ -153,11 +167,11 @@ def build(name: str, state: Path) -> Built:
     """Build an image unless the present definition is already built."""
     image = tag(name)
     directory = image_directory(name)
-    suite = suite_of(directory)
+    suites = suites_of(directory)
     apt = read_apt()
-    mounts = apt_mounts(apt, suite, state)
+    mounts = apt_mounts(apt, suites, state)
     if not exists(image):
-        build_now(image, directory, base_image(apt, suite), mounts)
+        build_now(image, directory, base_image(apt, suites[0]), mounts)
     return Built(image, tuple(mounts))
 
 
@@ -166,7 +180,11 @@ def build_now(image: str, directory: Path, base: str, mounts: list[str]) -> None
     started = time.monotonic()
     print(f"lab: building {image}", flush=True)
     command = ["podman", "build", "--quiet", "--network=host", "--isolation=chroot", "--layers=false", "--pull=never"]
-    done = run([*command, *mounts, "--build-arg", f"BASE={base}", "--tag", image, str(directory)], timeout=BUILD_SECONDS)
+    with tempfile.TemporaryDirectory(prefix="lab-image-") as context:
+        for name, path in definition(directory).items():
+            (Path(context) / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, Path(context) / name)
+        done = run([*command, *mounts, "--build-arg", f"BASE={base}", "--tag", image, context], timeout=BUILD_SECONDS)
     if done.returncode != 0:
         raise LabError(f"Building {image} failed: {' | '.join((done.stdout + done.stderr).splitlines()[-6:])}")
     print(f"lab: built {image} in {time.monotonic() - started:.0f} s", flush=True)

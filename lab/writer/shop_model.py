@@ -11,8 +11,28 @@ OPENING_BALANCE = 10_000
 GENESIS = bytes(32)
 SOCKET = "/run/mysqld/mysqld.sock"
 
-# Objects of the schema by kind, as information_schema counts them.
-OBJECTS = {"tables": 7, "sequences": 1, "views": 3, "routines": 2, "triggers": 1, "events": 1}
+# Objects of the schema by kind, as information_schema counts them; MySQL has no sequences.
+OBJECTS = {"tables": 7, "sequences": 0, "views": 3, "routines": 2, "triggers": 1, "events": 1}
+# What the two products say differently, before the schema itself; and the GTID of the session's last commit.
+MARIADB = {
+    "objects": dict(OBJECTS, sequences=1),
+    "schema": """
+CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_uca1400_ai_ci;
+CREATE SEQUENCE shop.invoice_numbers START WITH 1000 INCREMENT BY 10;
+CREATE USER IF NOT EXISTS shop@localhost IDENTIFIED VIA unix_socket;
+""",
+    "gtid": "SELECT @@last_gtid",
+}
+MYSQL = {
+    "objects": OBJECTS,
+    "schema": """
+CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci;
+CREATE USER IF NOT EXISTS shop@localhost IDENTIFIED WITH auth_socket;
+""",
+    # Of all commits of this server: an event may have committed since, but no other ledger row.
+    "gtid": "SELECT CONCAT(@@server_uuid, ':', REGEXP_SUBSTR(REGEXP_SUBSTR(REPLACE(@@gtid_executed, '\\n', ''),"
+    " CONCAT(@@server_uuid, '[-:0-9]+')), '[0-9]+$'))",
+}
 
 # Bulk data: what a row takes in the table, and its checksum as the server computes it.
 ARCHIVE_ROW_BYTES = 480
@@ -33,6 +53,12 @@ QUOTED_ROWS = [
     (2, "percent % underscore _ semicolon ; -- comment", "NULL"),
     (3, "dollar $HOME `tick` $(sub)", ""),
 ]
+
+
+def product(cursor: Any) -> dict[str, Any]:
+    """What the server behind the cursor says differently from the other product."""
+    cursor.execute("SELECT VERSION()")
+    return MARIADB if "MariaDB" in cursor.fetchone()[0] else MYSQL
 
 
 def quoted(identifier: str) -> str:

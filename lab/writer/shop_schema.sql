@@ -1,5 +1,4 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
-CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_uca1400_ai_ci;
 USE shop;
 
 CREATE TABLE accounts (
@@ -36,7 +35,6 @@ CREATE TABLE `Lagerbestände 店舗` (
 CREATE TABLE `it's a "quoted" table; -- ``x``` (
   `select` INT PRIMARY KEY, `a "column"` TEXT NOT NULL, `nothing` TEXT
 ) ENGINE = InnoDB;
-CREATE SEQUENCE invoice_numbers START WITH 1000 INCREMENT BY 10;
 
 CREATE VIEW account_totals AS SELECT COUNT(*) AS accounts, SUM(balance) AS total FROM accounts;
 CREATE VIEW busy_accounts AS
@@ -58,5 +56,4 @@ CREATE EVENT beat ON SCHEDULE EVERY 5 SECOND DO
   REPLACE INTO heartbeat VALUES (1, UTC_TIMESTAMP(6)) //
 DELIMITER ;
 
-CREATE USER IF NOT EXISTS shop@localhost IDENTIFIED VIA unix_socket;
 GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON shop.* TO shop@localhost;

@@ -36,8 +36,8 @@ def main() -> None:
     if is_complete(cursor):
         return
     cursor.execute("DROP DATABASE IF EXISTS shop")
-    schema = (Path(__file__).parent / "shop_schema.sql").read_bytes()
-    subprocess.run(["mariadb", "--default-character-set=utf8mb4"], input=schema, check=True)
+    schema = model.product(cursor)["schema"] + (Path(__file__).parent / "shop_schema.sql").read_text(encoding="utf-8")
+    subprocess.run(["mysql", "--default-character-set=utf8mb4"], input=schema.encode(), check=True)
     fill(cursor)
     connection.commit()
 

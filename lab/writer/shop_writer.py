@@ -53,6 +53,7 @@ class Writer:
         self.record = record
         self.connection = model.connect(socket, user, "shop", read_timeout=30, write_timeout=30)
         self.cursor = self.connection.cursor()
+        self.gtid = model.product(self.cursor)["gtid"]
         self.cursor.execute("SELECT id, hash FROM ledger ORDER BY id DESC LIMIT 1")
         self.number, self.digest = self.cursor.fetchone() or (0, model.GENESIS)
         self.connection.rollback()
@@ -70,7 +71,7 @@ class Writer:
         number, digest = self.append_row(source, target, amount)
         self.connection.commit()
         self.number, self.digest = number, digest
-        self.cursor.execute("SELECT @@last_gtid")
+        self.cursor.execute(self.gtid)
         self.record.write("commit", number, digest, self.cursor.fetchone()[0])
         self.connection.rollback()
 

@@ -4,7 +4,8 @@
 Planning works on *summaries* ``{set, kind, parent, consistent_at, stream, first, last, ...}``, which the tags of the receipt
 snapshots hold, so one listing plans any restore. Sets of *data* (full, differential, incremental) stand on their parents.
 Sets of *logs* are stretches ``first``..``last`` of a *stream*: the unbroken history of one server, in positions of the engine
-whose text order is their order. A data set is a point of its stream, so any data set may begin where any log set passes.
+whose text order is their order. A data set is a point of its stream (or somewhere in a
+short stretch of it), so any data set may begin where any log set passes.
 """
 
 from __future__ import annotations
@@ -78,9 +79,12 @@ def streams(summaries: List[Summary]) -> Dict[str, List[Summary]]:
 
 
 def follow(data: Summary, logs: List[Summary], reached_by: Covers) -> List[Summary]:
-    """Return the fewest of ``logs`` that lead from ``data`` without a gap until ``reached_by``, or as far as they go."""
+    """Return the fewest of ``logs`` that lead from ``data`` without a gap until ``reached_by``, or as far as they go.
+
+    Where the place of ``data`` is not exactly known, from its earliest on; logs that do not pass its latest are of no use.
+    """
     line: List[Summary] = []
-    cursor, index = data.get("last") or "", 0
+    cursor, index = data.get("first") or "", 0
     while cursor:
         farthest: Optional[Summary] = None
         while index < len(logs) and logs[index]["first"] <= cursor:
@@ -91,9 +95,9 @@ def follow(data: Summary, logs: List[Summary], reached_by: Covers) -> List[Summa
             break
         line.append(farthest)
         cursor = farthest["last"]
-        if reached_by(farthest):
+        if cursor > data["last"] and reached_by(farthest):
             break
-    return line
+    return line if cursor > (data.get("last") or "") else []
 
 
 def windows(summaries: List[Summary]) -> List[Tuple[datetime, datetime, List[Summary]]]:
@@ -297,8 +301,8 @@ def continued(
 ) -> Tuple[Optional[Receipt], str]:
     """Return the newest set that the next one of a server continues, or None and why it continues nothing.
 
-    ``newest`` is what ``worker/newest.py`` keeps, ``broken_because`` says why the server does not continue a place (empty: it
-    does). The newest log set comes first, so that no moment is lost between it and a data set made since; a data set is the
+    ``newest`` is what ``worker/newest.py`` keeps, ``broken_because`` says why the server does not continue a position (empty:
+    it does). The newest log set comes first, so that no moment is lost between it and a data set made since; a data set is the
     beginning when no log set follows from it or the logs since the last log set are gone.
     """
     if not newest or not newest.get("data"):
@@ -309,7 +313,7 @@ def continued(
     for item in (newest.get("log"), newest["data"]):
         if item is None or "stream" not in item:
             continue
-        reason = broken_because(item["position"]["not_after"])
+        reason = broken_because(item["position"])
         if not reason:
             return item, ""
         reasons.append(reason)

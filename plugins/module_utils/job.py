@@ -86,13 +86,15 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         ["artifact", "folder"], artifact=_ARTIFACT, folder=_PATH, estimate_bytes={"type": "integer", "minimum": 0}
     ),
     # Run the server's own tool and take its standard output as an artifact of the set. Where only the host can tell the
-    # arguments, ``argv_from`` names the function of the app's CALLS that returns them.
+    # arguments, ``argv_from`` names the function of the app's CALLS that returns them. A failure that says one of ``again_on``
+    # makes it run again, as a whole.
     "capture": _arguments(
         ["artifact", "proof"],
         artifact=_ARTIFACT,
         argv=_ARGV,
         argv_from=_TEXT,
         proof=_PROOF,
+        again_on={"type": "array", "items": _TEXT},
         estimate_bytes={"type": "integer", "minimum": 0},
     ),
     # Make every file that a server's tool wrote into a folder of the set's staging an artifact; nobody writes there any more.

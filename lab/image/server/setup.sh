@@ -9,8 +9,7 @@ install -d -m 0755 /etc/ssh/authorized_keys
 rm -f /etc/ssh/ssh_host_*
 
 # Servers run only where a profile enables them.
-systemctl disable mariadb.service
-for unit in restic-rest-server.service rest-server.service; do
+for unit in mariadb.service mysql.service restic-rest-server.service rest-server.service; do
     if [ -e "/usr/lib/systemd/system/$unit" ]; then systemctl disable "$unit"; fi
 done
 systemctl enable ssh.service ssh-host-key.service

@@ -7,7 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List
 
 from .. import layout, restic
 from ..apps import load_app
@@ -16,6 +16,8 @@ from ..files import free_bytes, human, private_directory, read_json, write_json
 from ..job import taken_artifact
 from ..process import spawn
 from .job import Job
+
+ATTEMPTS = 3
 
 
 def capture(job: Job, arguments: Dict[str, Any]) -> None:
@@ -26,7 +28,19 @@ def capture(job: Job, arguments: Dict[str, Any]) -> None:
     configuration = {"artifact": name, "argv": argv, "proof": arguments["proof"]}
     write_json(job.folder.path / f"meter-{name}.json", configuration)
     take = _stream if specification["transport"] == "stream" else _stage
-    job.seen["artifacts"].append(take(job, name))
+    job.seen["artifacts"].append(_taken(job, name, take, arguments.get("again_on", [])))
+
+
+def _taken(job: Job, name: str, take: Callable[[Job, str], Dict[str, Any]], again_on: List[str]) -> Dict[str, Any]:
+    """Return the artifact; a failure that says one of ``again_on`` is a matter of the moment, and the whole is taken again."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return take(job, name)
+        except CaptureFailed as error:
+            if not any(text in error.message for text in again_on):
+                raise
+            job.folder.event(f"attempt {attempt} to capture {name} failed: {error.message}")
+    return take(job, name)
 
 
 def data_tags(specification: Dict[str, Any]) -> Dict[str, str]:
@@ -91,6 +105,7 @@ def _stage(job: Job, name: str) -> Dict[str, Any]:
     specification = job.specification
     folder = private_directory(layout.staging(specification["source"], specification["app"]) / specification["set"])
     path = folder / name
+    path.unlink(missing_ok=True)  # of an attempt before
     descriptor = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         process = spawn(meter_argv(job, name), stdout=descriptor, stderr=subprocess.DEVNULL)

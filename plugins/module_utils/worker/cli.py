@@ -102,6 +102,10 @@ def main() -> int:
         from ..folders import archive
 
         return archive.main(arguments[1:])
+    if command == "tool" and len(arguments) > 2:
+        from ..apps import load_app
+
+        return int(load_app(arguments[1]).TOOLS[arguments[2]](arguments[3:]))
     if command in _ON_FOLDER and len(arguments) == 2:
         return _ON_FOLDER[command](Path(arguments[1]))
     if command == "release-abandoned":

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MariaDB (and, later, MySQL) servers. Procedure and sources: docs/systems/mysql.md."""
+"""MariaDB and MySQL servers. Procedure and sources: docs/systems/mysql.md."""
 
 from __future__ import annotations
 
 from .calls import CALLS
 from .inspection import preflight
 from .logs import covers
-from .physical import consumes, seal
+from .methods import consumes, seal
+from .tools import TOOLS
 
 KINDS = ("full", "incremental", "log")
 
-__all__ = ["CALLS", "KINDS", "consumes", "covers", "preflight", "seal"]
+__all__ = ["CALLS", "KINDS", "TOOLS", "consumes", "covers", "preflight", "seal"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read MariaDB binary log files: checksums, transactions, GTIDs, times. Pure: a file in, facts out.
+"""Read binary log files of both products: checksums, transactions, GTIDs, times. Pure: a file in, facts out.
 
 The vendor's tool notices a damaged event only when told to and stops at whole seconds in the time zone of its process, so the
 positions at which a replay begins and ends are found here, and the tool is then given positions only. Format: MariaDB
-knowledge base, "Binary log event" pages (event header, FORMAT_DESCRIPTION, GTID 162, GTID_LIST 163).
+knowledge base, "Binary log event" pages (event header, FORMAT_DESCRIPTION), the same in MySQL; GTIDs: see ``gtids``.
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ import hashlib
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from ...errors import BadInput, IntegrityError
+from .gtids import MARIADB_WORDS, Gtid, Gtids, Words, parse_gtids, spell_gtid, words_of
 
 MAGIC = b"\xfebin"
 FIRST_EVENT = len(MAGIC)
 _HEADER = struct.Struct("<IBIIIH")  # timestamp, type, server id, size, end position, flags
-_ROTATE, _STOP, _FORMAT, _ENCRYPTION, _GTID, _GTID_LIST = 4, 3, 15, 164, 162, 163
+_ROTATE, _STOP, _FORMAT = 4, 3, 15
 _LOAD_QUERIES = (17, 18)  # LOAD DATA logged as a statement: its file lies in pieces in the log
 _IN_USE = 0x1  # a file that was open when its server died keeps this flag; its checksum is made without it
 _CHECKSUM_CRC32 = 1
 _CHECKSUM_BYTES = 4
-
-# Where a domain stands: {domain: (server id, sequence number)}.
-State = Dict[int, Tuple[int, int]]
 
 
 class Event(NamedTuple):
@@ -44,13 +42,13 @@ class Event(NamedTuple):
 class Group(NamedTuple):
     """One transaction or statement, as it is replayed whole: from its GTID event to the next group.
 
-    ``at`` is when its last statement (of a transaction its COMMIT) began; statements that overlap are logged in the order of
-    their commits, so these times may go back a little from one group to the next.
+    ``at``: in MySQL when it was committed, in MariaDB when its last statement (of a transaction its COMMIT) began; statements
+    that overlap are logged in the order of their commits, so these times may go back a little from one group to the next.
     """
 
     begin: int
     at: int
-    gtid: Tuple[int, int, int]  # domain, server id, sequence number
+    gtid: Gtid
 
 
 def events(path: Path, digest: Optional[Any] = None, limit: Optional[int] = None) -> Iterator[Event]:
@@ -114,51 +112,15 @@ def _checked(header: bytes, event: Event) -> bytes:
     return header + event.body[:-_CHECKSUM_BYTES]
 
 
-def gtid_of(event: Event) -> Tuple[int, int, int]:
-    """Return domain, server id and sequence number of a GTID event."""
-    sequence, domain = struct.unpack_from("<QI", event.body)
-    return domain, event.server, sequence
-
-
-def state_of(event: Event) -> State:
-    """Return the state that a GTID list event names: where every domain stood when the file began."""
-    (count,) = struct.unpack_from("<I", event.body)
-    state: State = {}
-    for index in range(count & 0x0FFFFFFF):
-        domain, server, sequence = struct.unpack_from("<IIQ", event.body, 4 + 16 * index)
-        state[domain] = (server, sequence)  # of several servers in a domain the last one listed is the newest
-    return state
-
-
-def spell_state(state: State) -> str:
-    """Return ``state`` as the server spells it: ``0-7-26,1-8-3``, by domain."""
-    return ",".join(f"{domain}-{server}-{sequence}" for domain, (server, sequence) in sorted(state.items()))
-
-
-def parse_state(text: str) -> State:
-    """Return the state in ``text``. Raise BadInput when it is no list of GTIDs."""
-    state: State = {}
-    for part in filter(None, (word.strip() for word in text.split(","))):
-        numbers = part.split("-")
-        if len(numbers) != 3 or not all(number.isdigit() for number in numbers):
-            raise BadInput(f"'{part}' is not a GTID of MariaDB", "it looks like 0-7-26: domain, server id, sequence number")
-        state[int(numbers[0])] = (int(numbers[1]), int(numbers[2]))
-    return state
-
-
-def passed(state: State, gtid: Tuple[int, int, int]) -> bool:
-    """Return whether ``state`` lies at or after ``gtid`` in its domain."""
-    return gtid[0] in state and state[gtid[0]][1] >= gtid[2]
-
-
 class Walk:
     """One pass over a file: the state of the GTIDs as it goes, and its groups."""
 
     def __init__(self, path: Path, limit: Optional[int] = None) -> None:
         self.path = path
         self._limit = limit
-        self.begin_state: Optional[State] = None
-        self.state: State = {}
+        self.begin_state: Optional[Gtids] = None
+        self.state: Gtids = parse_gtids("")
+        self._words: Words = MARIADB_WORDS
         self.digest = hashlib.sha256()
         self.end = FIRST_EVENT  # where the last group ends
         self.size = FIRST_EVENT
@@ -171,18 +133,17 @@ class Walk:
         for event in events(self.path, self.digest, self._limit):
             self.size = event.end
             if event.kind == _FORMAT:
-                self.server = event.server
-            elif event.kind == _ENCRYPTION:
-                raise BadInput(
-                    f"binary log {self.path.name} is encrypted", "log backups need encrypt_binlog=OFF; use full backups"
-                )
-            elif event.kind == _GTID_LIST:
-                self.begin_state = state_of(event)
-                self.state = dict(self.begin_state)
-            elif event.kind == _GTID:
-                gtid = gtid_of(event)
-                yield Group(event.begin, event.at, gtid)
-                self.state[gtid[0]] = gtid[1:]
+                self.server, self._words = event.server, words_of(event.body)
+            elif event.kind in self._words.refused:
+                because, hint = self._words.refused[event.kind]
+                raise BadInput(f"binary log {self.path.name} {because}", hint)
+            elif event.kind == self._words.list_kind:
+                self.begin_state = self._words.read_list(event.body)
+                self.state = self.begin_state.copy()
+            elif event.kind == self._words.gtid_kind:
+                gtid, at = self._words.read_gtid(event.body, event.server, event.at)
+                yield Group(event.begin, at, gtid)
+                self.state.add(gtid)
             self.load_data = self.load_data or event.kind in _LOAD_QUERIES
             if event.kind in (_ROTATE, _STOP):
                 self.closed_at = event.at
@@ -201,16 +162,16 @@ def scan(path: Path) -> Dict[str, Any]:
     count, first, last, newest, disordered = 0, 0, 0, 0, False
     for group in walk.groups():
         count, first, last, newest = count + 1, first or group.at, group.at, max(newest, group.at)
-        disordered = disordered or passed(walk.state, group.gtid)
+        disordered = disordered or walk.state.passed(group.gtid)
     if walk.begin_state is None:
-        raise BadInput(f"binary log {path.name} has no list of GTIDs", "it was not written by MariaDB 10.0.2 or later")
+        raise BadInput(f"binary log {path.name} has no list of GTIDs", "it was written by a server that is too old")
     return {
         "name": path.name,
         "size": walk.size,
         "sha256": walk.digest.hexdigest(),
         "server_id": walk.server,
-        "begin": spell_state(walk.begin_state),
-        "end": spell_state(walk.state),
+        "begin": str(walk.begin_state),
+        "end": str(walk.state),
         "groups": count,
         "first_at": first,
         "last_at": last,
@@ -226,15 +187,18 @@ def state_at(path: Path, position: int) -> Optional[str]:
     walk = Walk(path, position)  # what lies behind may be half written
     for _group in walk.groups():
         pass
-    return spell_state(walk.state) if walk.size == position and walk.begin_state is not None else None
+    return str(walk.state) if walk.size == position and walk.begin_state is not None else None
 
 
 def beginning_state(path: Path) -> Optional[str]:
     """Return the GTID list with which a file begins, None when it has none; what follows is not read."""
+    words = MARIADB_WORDS
     for event in events(path):
-        if event.kind == _GTID_LIST:
-            return spell_state(state_of(event))
-        if event.kind == _GTID:
+        if event.kind == _FORMAT:
+            words = words_of(event.body)
+        elif event.kind == words.list_kind:
+            return str(words.read_list(event.body))
+        elif event.kind == words.gtid_kind:
             break
     return None
 
@@ -273,7 +237,7 @@ def stop_before_second(paths: List[Path], start: int, second: int) -> Stop:
             if index == 0 and group.begin < start:
                 continue
             if found is None and group.at >= second:
-                found, found_at = Stop(path.name, group.begin, spell_state(walk.state), last_at), group.at
+                found, found_at = Stop(path.name, group.begin, str(walk.state), last_at), group.at
             overtaken += found is not None and group.at < second
             last_at = group.at
         if found and walk.closed_at and found_at > walk.closed_at + 1:
@@ -281,7 +245,7 @@ def stop_before_second(paths: List[Path], start: int, second: int) -> Stop:
                 f"the clock of the server went back in {path.name}, so the moment names no place in the log",
                 f"restore by position: this is -e backstay_position={found.file}:{found.position}",
             )
-        last = Stop(path.name, walk.end, spell_state(walk.state), last_at)
+        last = Stop(path.name, walk.end, str(walk.state), last_at)
     return found._replace(overtaken=overtaken) if found else last
 
 
@@ -290,21 +254,21 @@ def stop_of(paths: List[Path]) -> Stop:
     walk, last_at = Walk(paths[-1]), 0
     for group in walk.groups():
         last_at = group.at
-    return Stop(paths[-1].name, walk.end, spell_state(walk.state), last_at)
+    return Stop(paths[-1].name, walk.end, str(walk.state), last_at)
 
 
-def stop_after_gtid(paths: List[Path], start: int, gtid: Tuple[int, int, int]) -> Stop:
+def stop_after_gtid(paths: List[Path], start: int, gtid: Gtid) -> Stop:
     """Return where the replay ends with ``gtid`` as its last transaction. Raise BadInput when the files do not hold it."""
     for index, path in enumerate(paths):
         walk, last_at, found = Walk(path), 0, False
         for group in walk.groups():
             if found:
-                return Stop(path.name, group.begin, spell_state(walk.state), last_at)
+                return Stop(path.name, group.begin, str(walk.state), last_at)
             if group.gtid == gtid and not (index == 0 and group.begin < start):
                 found = True
             last_at = group.at
         if found:
-            return Stop(path.name, walk.end, spell_state(walk.state), last_at)
+            return Stop(path.name, walk.end, str(walk.state), last_at)
     raise BadInput(f"the logs do not hold transaction {spell_gtid(gtid)} after the data", "look at the position again")
 
 
@@ -317,8 +281,3 @@ def stop_at_position(paths: List[Path], name: str, position: int) -> Stop:
                 raise BadInput(f"no transaction ends at position {position} of {name}", "take a position of a GTID event")
             return Stop(name, position, state, 0)
     raise BadInput(f"the logs that were backed up do not hold {name}", "look at the position again")
-
-
-def spell_gtid(gtid: Tuple[int, int, int]) -> str:
-    """Return ``gtid`` as the server spells it."""
-    return "-".join(map(str, gtid))

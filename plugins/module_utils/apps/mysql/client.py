@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ...errors import ApplicationDown, BackstayError, CommandFailed
-from ...process import last_line, run
+from ...process import environment, last_line, run
+from .products import MARIADB, PRODUCTS, SYSTEM_SCHEMAS
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
 
 Options = Dict[str, Any]
 
@@ -22,12 +27,21 @@ UNION ALL SELECT 'views', COUNT(*) FROM information_schema.tables
 UNION ALL SELECT 'routines', COUNT(*) FROM information_schema.routines WHERE routine_schema NOT IN {system}
 UNION ALL SELECT 'triggers', COUNT(*) FROM information_schema.triggers WHERE trigger_schema NOT IN {system}
 UNION ALL SELECT 'events', COUNT(*) FROM information_schema.events WHERE event_schema NOT IN {system}
-""".replace("{system}", "('mysql', 'sys', 'performance_schema', 'information_schema')")
+""".replace("{system}", str(SYSTEM_SCHEMAS))
+USER_SCHEMAS = "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN {system} ORDER BY 1".replace(
+    "{system}", str(SYSTEM_SCHEMAS)
+)
+
+
+def options_of(job: Job) -> Options:
+    """Return how the live server of a job is reached, as preflight found it."""
+    facts = job.specification["facts"]
+    return {"socket": facts["socket"], "defaults_extra_file": facts.get("defaults_extra_file")}
 
 
 def connection_argv(options: Options) -> List[str]:
     """Return the options that reach the server. A defaults file must come first or the tools reject it (exit 7)."""
-    argv = []
+    argv = ["--no-defaults"] if options.get("no_defaults") else []
     if options.get("defaults_extra_file"):
         argv.append(f"--defaults-extra-file={options['defaults_extra_file']}")
     if options.get("socket"):
@@ -35,10 +49,17 @@ def connection_argv(options: Options) -> List[str]:
     return argv
 
 
-def query(options: Options, sql: str) -> List[List[str]]:
+def client_program() -> str:
+    """Return the client to ask with: that of either product, before anybody knows which one the server is."""
+    path = environment()["PATH"]
+    found = [product.client for product in PRODUCTS.values() if shutil.which(product.client, path=path)]
+    return found[0] if found else MARIADB.client
+
+
+def query(options: Options, sql: str, timeout: float = 120) -> List[List[str]]:
     """Return the rows of ``sql``, every value as text. Raise CommandFailed with the client's last words."""
-    argv = ["mariadb", *connection_argv(options), "--batch", "--skip-column-names", "--connect-timeout=10", "-e", sql]
-    done = run(argv, timeout=120)
+    argv = [client_program(), *connection_argv(options), "--batch", "--skip-column-names", "--connect-timeout=10", "-e", sql]
+    done = run(argv, timeout)
     if done.status != 0:
         raise CommandFailed(last_line(done.stderr))
     return [line.split("\t") for line in done.stdout.splitlines()]
@@ -52,9 +73,30 @@ def variables(options: Options, names: List[str]) -> Dict[str, str]:
     return {name: found.get(name, "") for name in names}
 
 
+def value(options: Options, expression: str) -> str:
+    """Return the value of ``expression``, on one line."""
+    return query(options, f"SELECT {expression}")[0][0].replace("\\n", "")
+
+
 def object_counts(options: Options) -> Dict[str, int]:
     """Return how many schemas, tables, views, routines, triggers and events the server has beside its own."""
     return {name: int(count) for name, count in query(options, OBJECT_COUNTS)}
+
+
+def count_differences(before: Dict[str, int], after: Dict[str, int], found: Dict[str, int]) -> Tuple[List[str], List[str]]:
+    """Return sentences about the kinds of objects of which a restored server has too few, and those with too many.
+
+    The source was counted before and after its capture. Too few is a loss; too many were made and removed meanwhile.
+    """
+    missing, more = [], []
+    for name in sorted(before):
+        low, high = sorted((before[name], after[name]))
+        expected = str(low) if low == high else f"{low} to {high}"
+        if found.get(name, 0) < low:
+            missing.append(f"{found.get(name, 0)} {name} instead of {expected}")
+        elif found.get(name, 0) > high:
+            more.append(f"{found[name]} {name} instead of {expected}")
+    return missing, more
 
 
 def await_server(options: Dict[str, Any], timeout: float, process: Optional[subprocess.Popen[bytes]] = None) -> None:

@@ -14,8 +14,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ...chain import continued
 from ...errors import BackstayError
-from .binlog import FIRST_EVENT, beginning_state, parse_state, state_at
+from .binlog import FIRST_EVENT, beginning_state, state_at
 from .client import Options, query, variables
+from .gtids import same_gtids
 
 _NAME = re.compile(r"^(?P<base>.+)\.(?P<number>[0-9]{6,})$")
 _FINGERPRINT_BYTES = 512
@@ -105,7 +106,7 @@ def _broken_within(server: Server, place: Dict[str, Any], sizes: Dict[str, int])
 
 
 def _differs(name: str, found: Optional[str], place: Dict[str, Any]) -> str:
-    if found is None or parse_state(found) != parse_state(place["gtid"]):
+    if found is None or not same_gtids(found, place["gtid"]):
         return (
             f"binary log {name} shows GTID {found or '(none)'} where {place['gtid'] or '(none)'} is expected"
             " (the logs were reset, or the server switched)"
@@ -116,18 +117,23 @@ def _differs(name: str, found: Optional[str], place: Dict[str, Any]) -> str:
 def link(newest: Optional[Dict[str, Any]], server: Server) -> Tuple[Optional[Link], str]:
     """Return what the next set of this server continues, or why it continues nothing; see ``chain.continued``."""
 
-    def broken(place: Dict[str, Any]) -> str:
+    def broken(position: Dict[str, Any]) -> str:
         try:
-            return broken_because(server, place)
+            return broken_because(server, _end(position))
         except (OSError, BackstayError) as error:
             return error.message if isinstance(error, BackstayError) else f"{error.filename}: {error.strerror}"
 
     item, reason = continued(newest, broken, "the newest full backup has no position in a binary log")
     if item is None:
         return None, reason
-    place = item["position"]["not_after"]
+    place = _end(item["position"])
     first = following(place["file"]) if "fingerprint" in place else place["file"]
     return Link(item["stream"]["id"], item["set"], first), ""
+
+
+def _end(position: Dict[str, Any]) -> Dict[str, Any]:
+    """Return where the logs have to go on: where it is not exactly known, at the earliest."""
+    return dict(position["not_after" if position["exact"] else "not_before"])
 
 
 def beginning(name: str) -> str:

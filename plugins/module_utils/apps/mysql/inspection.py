@@ -1,31 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preflight of MariaDB servers: product, version, tool, privileges, places."""
+"""Preflight: which product it is, and whether version, tool, privileges, tables and places fit."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from ...errors import BackstayError
+from ...errors import BackstayError, BadInput
 from ...files import free_bytes, human, tree_bytes
-from ...process import run
+from ...process import environment, run
 from ...yard import yard
-from .client import Options, object_counts, query, variables
+from .client import Options, object_counts, query, value, variables
+from .clone import foreign_tables
 from .history import link, number_of, read_server
+from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
 
 Check = Dict[str, str]
 
-OLDEST = (10, 6)
-# What mariadb-backup itself demands; it names the first missing one and exits 1 (measured on 10.11).
-# Each may be granted under any of its names; ALL PRIVILEGES grants them all.
-PRIVILEGES: Tuple[Tuple[str, ...], ...] = (
-    ("RELOAD",),
-    ("PROCESS",),
-    ("LOCK TABLES",),
-    ("BINLOG MONITOR", "REPLICATION CLIENT"),
-)
 _VARIABLES = [
     "version",
     "version_comment",
@@ -35,85 +29,143 @@ _VARIABLES = [
     "binlog_format",
     "sync_binlog",
     "innodb_flush_log_at_trx_commit",
-    "innodb_data_home_dir",
-    "innodb_log_group_home_dir",
-    "innodb_undo_directory",
-    "aria_log_dir_path",
-    "gtid_binlog_pos",
-    "encrypt_binlog",
-    "binlog_storage_engine",
     "socket",
 ]
-# What changes the meaning of a replayed statement and stands in no backup note.
-SETTINGS = ("lower_case_table_names", "default_storage_engine", "innodb_default_row_format", "innodb_file_per_table")
-_PLACES = ("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "aria_log_dir_path")
+METHODS = ("physical", "logical")
 
 
 def preflight(options: Options, action: str) -> Dict[str, Any]:
     """Return checks and facts. A restore or verify works without a running server and looks at tool and places only."""
-    tool_check, tool = tool_version()
-    if action == "backup":
-        checks, facts = inspect_server(options, tool)
-    else:
-        checks, facts = inspect_target(options, tool)
-    facts.update(tool_version=tool, services=[{"service": options["service"]}] if options.get("service") else [])
+    checks, facts = inspect_server(options) if action == "backup" else inspect_target(options)
+    facts["services"] = [{"service": facts["service"]}] if facts.get("service") else []
     facts.update(defaults_extra_file=options.get("defaults_extra_file") or "")  # the seal asks the server again
-    return {"checks": [tool_check, *checks], "facts": facts}
+    return {"checks": checks, "facts": facts}
 
 
 def _check(name: str, status: str, detail: str, hint: str = "") -> Check:
     return {"name": name, "status": status, "detail": detail, "hint": hint}
 
 
-def series(version: str) -> Tuple[int, ...]:
-    """Return the series of a version text: (11, 8) for '11.8.3-MariaDB-0+deb13u1'; empty when there is none."""
-    match = re.search(r"(\d+)\.(\d+)\.\d+", version)
-    return (int(match.group(1)), int(match.group(2))) if match else ()
+def method_of(product: Product, wanted: str) -> str:
+    """Return the method of a full backup: the product's own physical one, or a dump. Raise BadInput for another word."""
+    if wanted not in METHODS:
+        raise BadInput(f"app_mysql_method is '{wanted}'", "it is physical or logical")
+    return product.physical if wanted == "physical" else "dump"
 
 
-def tool_version() -> Tuple[Check, str]:
-    """Return the check of mariadb-backup and its version."""
+def tool_version(product: Product, method: str) -> Tuple[Check, str]:
+    """Return the check of the program that a method needs on this host, and its version."""
+    program = {"mariadb-backup": "mariadb-backup", "clone": product.server, "dump": product.dump}[method]
     try:
-        done = run(["mariadb-backup", "--version"], 30)
+        done = run([program, "--version"], 30)
     except BackstayError as error:
-        return _check("backup tool", "failed", error.message, "install the mariadb-backup package of the server's series"), ""
-    match = re.search(r"(\d+\.\d+\.\d+)\S*", done.stdout + done.stderr)
+        return _check("backup tool", "failed", error.message, f"install {program} of the server's series"), ""
+    text = done.stdout + done.stderr
+    match = re.search(r"(?:Ver|from|server) (\d+\.\d+\.\d+)", text) or re.search(r"(\d+\.\d+\.\d+)\S*", text)
     if not match:
-        return _check("backup tool", "failed", "mariadb-backup does not tell its version"), ""
-    return _check("backup tool", "ok", f"mariadb-backup {match.group(1)}"), match.group(1)
+        return _check("backup tool", "failed", f"{program} does not tell its version"), ""
+    return _check("backup tool", "ok", f"{program} {match.group(1)}"), match.group(1)
 
 
-def inspect_server(options: Options, tool: str) -> Tuple[List[Check], Dict[str, Any]]:
+def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     """Return checks and facts of the running server that is to be backed up."""
     try:
-        values = variables(options, [*_VARIABLES, *SETTINGS])
+        version = value(options, "VERSION()")
+        product = product_of(version)
+        refusals = [name for name, *_words in product.log_refusals]
+        demanded = [name for name, _value in product.gtids_demanded]
+        values = variables(options, [*_VARIABLES, *product.settings, *product.places, *refusals, *demanded])
     except BackstayError as error:
         return [_check("server", "failed", error.message, "is the server up, and the socket or defaults file right?")], {}
-    version = values["version"]
-    checks = [version_check(version, tool), places_check(values)]
-    if checks[0]["status"] == "failed":
+    method, kind = method_of(product, options.get("method") or "physical"), options.get("kind", "full")
+    tool_check, tool = tool_version(product, method)
+    checks = [
+        tool_check,
+        kind_check(product, method, kind),
+        version_check(product, version, tool),
+        places_check(product, values),
+    ]
+    if any(item["status"] == "failed" for item in checks[:3]):
         return checks, {}
-    checks += [privileges_check(options), binary_log_check(values, options.get("kind", "full"))]
+    checks += [privileges_check(options, product, method), binary_log_check(product, values, kind)]
+    if method == "clone" and kind == "full":
+        checks += clone_checks(options, values)
     if any(item["status"] == "failed" for item in checks):
         return checks, {}
-    kind_check, chosen = choose_kind(options, values)
-    if kind_check:
-        checks.append(kind_check)
+    chain_check, chosen = choose_kind(options, values)
+    checks += [chain_check] if chain_check else []
+    return checks, _facts(options, product, values, dict(chosen, method=method, tool_version=tool))
+
+
+def _facts(options: Options, product: Product, values: Dict[str, str], chosen: Dict[str, Any]) -> Dict[str, Any]:
     datadir = os.path.realpath(values["datadir"])  # one spelling: the lock of a restore must be the lock of a backup
+    logged = values["log_bin"] == "ON"
     facts = {
-        "product": "mariadb",
-        "version": version,
+        "product": product.name,
+        "version": values["version"],
+        "service": options.get("service") or product.service,
         "datadir": datadir,
         "socket": options.get("socket") or values["socket"],
-        "log_bytes": chosen.pop("log_bytes", 0),
-        "settings": {name: values[name] for name in SETTINGS},
+        "settings": {name: values[name] for name in product.settings},
         "server_id": values["server_id"],
-        "binary_log": values["log_bin"] == "ON",
-        **chosen,
+        "binary_log": logged,
+        # Whether logs can be backed up after this set: without GTIDs nothing proves that they continue it.
+        "continuable": logged and all(values[name] == good for name, good in product.gtids_demanded),
+        "clone_directory": str(clone_place(options, Path(datadir))),
+        "dump_accounts": chosen["method"] == "dump" and _knows_accounts(product),
+        **dict({"log_bytes": 0}, **chosen),
     }
     if chosen["kind"] != "log":  # a log backup every few minutes must not look at every table
         facts.update(data_bytes=_data_bytes(Path(datadir)), counts=object_counts(options))
-    return checks, facts
+    return facts
+
+
+def _knows_accounts(product: Product) -> bool:
+    """Return whether the dump tool of this host can dump accounts as statements."""
+    return product.dump_accounts[0].partition("=")[0].strip("-") in run([product.dump, "--help"], 30).stdout
+
+
+def kind_check(product: Product, method: str, kind: str) -> Check:
+    """Return the check that the product has this kind of backup, by this method."""
+    if kind not in product.kinds:
+        hint = "make full and log backups: every moment can be restored from these"
+        return _check("kind", "failed", f"{product.title} has no {kind} backup", hint)
+    if kind == "incremental" and method == "dump":
+        return _check("kind", "failed", "a dump has no incremental backup", "use app_mysql_method: physical")
+    return _check("kind", "ok", f"{kind} of {product.title}, by {method if kind != 'log' else 'its binary logs'}")
+
+
+def clone_place(options: Options, datadir: Path) -> Path:
+    """Return the folder in which the server may make its clone, and a folder for each job."""
+    return Path(options.get("clone_directory") or yard(datadir))
+
+
+def clone_checks(options: Options, values: Dict[str, str]) -> List[Check]:
+    """Return the checks of CLONE: the plugin, tables that it would leave out in silence, place and room for the copy."""
+    rows = query(options, "SELECT plugin_status FROM information_schema.plugins WHERE plugin_name = 'clone'")
+    if rows != [["ACTIVE"]]:
+        hint = "INSTALL PLUGIN clone SONAME 'mysql_clone.so', or use app_mysql_method: logical"
+        return [_check("clone", "failed", "the server has not loaded its plugin clone", hint)]
+    foreign = foreign_tables(options)
+    if foreign:
+        hint = "ALTER TABLE ... ENGINE=InnoDB, or use app_mysql_method: logical"
+        detail = f"CLONE takes InnoDB only and would leave out {len(foreign)} tables: {', '.join(foreign[:5])}"
+        return [_check("clone", "failed", detail, hint)]
+    datadir = Path(os.path.realpath(values["datadir"]))
+    place = clone_place(options, datadir)
+    if datadir in (place, *place.parents):
+        detail = f"{place} lies in the data directory, where the server makes no clone"
+        return [_check("clone", "failed", detail, "set app_mysql_clone_directory")]
+    return [_check("clone", "ok", "plugin active, all tables are of InnoDB"), space_check(place, int(_data_bytes(datadir)))]
+
+
+def space_check(place: Path, needed: int) -> Check:
+    """Return the check that ``needed`` bytes fit into ``place``."""
+    free = free_bytes(place)
+    if free < needed * 1.1:
+        detail = f"{human(needed)} are needed in {place}, {human(free)} are free"
+        return _check("space", "failed", detail, "make room, or choose another place")
+    return _check("space", "ok", f"{human(free)} free")
 
 
 def choose_kind(options: Options, values: Dict[str, str]) -> Tuple[Optional[Check], Dict[str, Any]]:
@@ -132,17 +184,23 @@ def choose_kind(options: Options, values: Dict[str, str]) -> Tuple[Optional[Chec
     else:
         found, because = None, "the binary log is off, so nothing proves that the server is the one of the parent"
     if found is None:
-        detail = f"{wanted} was asked for, a full backup is made: {because}"
-        if not options.get("full_when_broken", True):
-            return _check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
-        return _check("chain", "warning", detail), {"kind": "full", "because": detail}
+        return _full_instead(options, wanted, because)
     facts: Dict[str, Any] = {"kind": wanted}
     if wanted == "log" and server:
         facts["log_bytes"] = sum(size for name, size in server.files if number_of(name) >= number_of(found.first_file))
     if wanted == "incremental":
         parent = (newest or {})["data"]
+        if "lsn" not in parent["position"]["not_after"]:
+            return _full_instead(options, wanted, "the newest full backup is a dump")
         facts.update(parent=parent["set"], parent_lsn=parent["position"]["not_after"]["lsn"])
     return _check("chain", "ok", f"continues set {found.parent}"), facts
+
+
+def _full_instead(options: Options, wanted: str, because: str) -> Tuple[Check, Dict[str, Any]]:
+    if not options.get("full_when_broken", True):
+        return _check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
+    detail = f"{wanted} was asked for, a full backup is made: {because}"
+    return _check("chain", "warning", detail), {"kind": "full", "because": detail}
 
 
 def _data_bytes(datadir: Path) -> int:
@@ -151,28 +209,27 @@ def _data_bytes(datadir: Path) -> int:
     return max(tree_bytes(datadir) - logs, 0)
 
 
-def version_check(version: str, tool: str) -> Check:
-    """Return the check of product and version of the server against ours and the tool's."""
-    if "MariaDB" not in version:
-        return _check("version", "failed", f"the server is {version}, not MariaDB", "only MariaDB is supported by this profile")
-    if series(version) < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
-        return _check("version", "failed", f"MariaDB {version} is not supported", f"the oldest supported series is {oldest}")
+def version_check(product: Product, version: str, tool: str) -> Check:
+    """Return the check of the version of the server against ours and the tool's."""
+    if series(version) < product.oldest:
+        oldest = ".".join(map(str, product.oldest))
+        detail = f"{product.title} {version} is not supported"
+        return _check("version", "failed", detail, f"the oldest supported series is {oldest}")
     if tool and series(version) != series(tool):
-        hint = "install the mariadb-backup package of the server's series"
-        return _check("version", "failed", f"mariadb-backup {tool} does not fit server {version}", hint)
-    return _check("version", "ok", version)
+        hint = "install the tools of the server's series"
+        return _check("version", "failed", f"the backup tool {tool} does not fit server {version}", hint)
+    return _check("version", "ok", f"{product.title} {version}")
 
 
-def places_check(values: Dict[str, str]) -> Check:
+def places_check(product: Product, values: Dict[str, str]) -> Check:
     """Return the check that all data lies below the data directory: a restore exchanges that directory as a whole."""
     datadir = values["datadir"].rstrip("/")
     outside = []
-    for name in _PLACES:
-        place = values.get(name, "")
-        whole = os.path.normpath(os.path.join(datadir, place))  # a relative place is one below the data directory
-        if not (whole + "/").startswith(datadir + "/"):
-            outside.append(f"{name}={place}")
+    for name in product.places:
+        for place in values.get(name, "").split(";"):
+            whole = os.path.normpath(os.path.join(datadir, place))  # a relative place is one below the data directory
+            if not (whole + "/").startswith(datadir + "/"):
+                outside.append(f"{name}={place}")
     if outside:
         return _check(
             "places", "failed", f"data lies outside {datadir}: {', '.join(outside)}", "move it into the data directory"
@@ -180,40 +237,31 @@ def places_check(values: Dict[str, str]) -> Check:
     return _check("places", "ok", datadir)
 
 
-def missing_privileges(grants: List[str]) -> List[str]:
-    """Return which of PRIVILEGES no global grant (``ON *.*``) in ``grants`` gives."""
-    granted: Set[str] = set()
-    for grant in grants:
-        match = re.match(r"GRANT (.*) ON \*\.\* TO ", grant)
-        if match:
-            granted.update(part.strip().upper() for part in match.group(1).split(","))
-    if "ALL PRIVILEGES" in granted:
-        return []
-    return [names[0] for names in PRIVILEGES if not granted.intersection(names)]
-
-
-def privileges_check(options: Options) -> Check:
+def privileges_check(options: Options, product: Product, method: str) -> Check:
     """Return the check that the backup account has every privilege; a missing one is named."""
     try:
         grants = [row[0] for row in query(options, "SHOW GRANTS")]
     except BackstayError as error:
         return _check("privileges", "failed", error.message)
-    missing = missing_privileges(grants)
+    missing = missing_privileges(grants, product.privileges[method])
     if missing:
         names = ", ".join(missing)
         return _check("privileges", "failed", f"the backup account lacks {names} on *.*", f"GRANT {names} ON *.* TO it")
     return _check("privileges", "ok", "complete")
 
 
-def binary_log_check(values: Dict[str, str], kind: str = "full") -> Check:
+def binary_log_check(product: Product, values: Dict[str, str], kind: str = "full") -> Check:
     """Return the check of the binary log: without it a set has no exact position and there is no point in time."""
     if kind == "log" and values["log_bin"] != "ON":
         return _check("binary log", "failed", "off: there is nothing to back up", "set log_bin and server_id")
-    if kind == "log" and values.get("encrypt_binlog") == "ON":
-        return _check("binary log", "failed", "encrypted: its files say nothing without their keys", "set encrypt_binlog=OFF")
-    if kind == "log" and values.get("binlog_storage_engine"):
-        detail = f"kept in {values['binlog_storage_engine']}, not in files of its own"
-        return _check("binary log", "failed", detail, "unset binlog_storage_engine")
+    lacking = [f"{name}={good}" for name, good in product.gtids_demanded if values.get(name, good) != good]
+    if lacking:
+        status = "failed" if kind == "log" else "warning"
+        detail = "without GTIDs nothing proves that logs continue a set, so there are no log backups"
+        return _check("binary log", status, detail, "set " + ", ".join(lacking))
+    for name, good, detail, hint in product.log_refusals if kind == "log" else ():
+        if values.get(name, good) not in (good, ""):
+            return _check("binary log", "failed", detail.format(value=values[name]), hint)
     if kind == "log" and values.get("binlog_format", "ROW") == "STATEMENT":
         return _check("binary log", "warning", "statements may not replay as they ran", "set binlog_format=ROW")
     if values["log_bin"] != "ON":
@@ -228,40 +276,54 @@ def binary_log_check(values: Dict[str, str], kind: str = "full") -> Check:
     return _check("binary log", "ok", f"on, server_id {values['server_id']}")
 
 
-def inspect_target(options: Options, tool: str) -> Tuple[List[Check], Dict[str, Any]]:
+def product_here() -> Product:
+    """Return the product that is installed on this host, MariaDB when none is: its tools are then missed by name."""
+    path = environment()["PATH"]
+    found = [product for product in PRODUCTS.values() if shutil.which(product.server, path=path)]
+    return found[0] if found else MARIADB
+
+
+def inspect_target(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     """Return checks and facts of the place where data is to be restored, whether a server runs there or not."""
-    datadir = options.get("datadir") or configured("datadir")
+    source = options.get("source") or {}
+    product = product_named(source["product"]) if source.get("product") else product_here()
+    method = source.get("method") or product.physical
+    tool_check, tool = tool_version(product, method)
+    datadir = options.get("datadir") or configured(product, "datadir")
     if not datadir:
-        return [_check("data directory", "failed", "cannot tell the data directory", "set app_mysql_datadir")], {}
-    checks = [source_check(options.get("source") or {}, tool)]
+        return [tool_check, _check("data directory", "failed", "cannot tell the data directory", "set app_mysql_datadir")], {}
+    checks = [tool_check, source_check(product, source, tool, method)]
     place = Path(options.get("restore_to") or datadir)
     if options.get("restore_to") and place.exists() and any(place.iterdir()):
         detail = f"{place} is not empty"
         checks.append(_check("target", "failed", detail, "restore to a directory that does not exist yet"))
-    needed, free = int(options.get("needed_bytes") or 0), free_bytes(place)
-    if free < needed * 1.1:
-        detail = f"{human(needed)} are needed in {place}, {human(free)} are free"
-        checks.append(_check("space", "failed", detail, "make room, or restore elsewhere with backstay_restore_to"))
-    else:
-        checks.append(_check("space", "ok", f"{human(free)} free"))
+    # A dump lies there beside the server that is made of it.
+    checks.append(space_check(place, int(options.get("needed_bytes") or 0) * (3 if method == "dump" else 1)))
     datadir = os.path.realpath(datadir)  # a link may lead to another filesystem, and renames stay on one
-    socket = options.get("socket") or configured("socket")
-    return checks, {"datadir": datadir, "socket": socket, "yard": str(yard(Path(datadir)))}
+    return checks, {
+        "product": product.name,
+        "tool_version": tool,
+        "service": options.get("service") or product.service,
+        "datadir": datadir,
+        "socket": options.get("socket") or configured(product, "socket"),
+        "yard": str(yard(Path(datadir))),
+    }
 
 
-def source_check(source: Dict[str, Any], tool: str) -> Check:
-    """Return the check that this host's tool fits the server that the set came from."""
+def source_check(product: Product, source: Dict[str, Any], tool: str, method: str) -> Check:
+    """Return the check that this host fits the server that the set came from: the same series, for a dump not an older one."""
     version = str(source.get("version", ""))
-    if version and tool and series(version) != series(tool):
-        hint = "restore on a host with the same series of MariaDB"
-        return _check("version", "failed", f"the set is of server {version}, this host has mariadb-backup {tool}", hint)
+    fits = series(version) <= series(tool) if method == "dump" else series(version) == series(tool)
+    if version and tool and not fits:
+        hint = f"restore on a host with the same series of {product.title}"
+        return _check("version", "failed", f"the set is of server {version}, this host has {tool}", hint)
     return _check("version", "ok", version or "no set chosen yet")
 
 
-def configured(name: str) -> str:
+def configured(product: Product, name: str) -> str:
     """Return variable ``name`` of the host's own server configuration, asked from the server program; empty when unknown."""
     try:
-        done = run(["mariadbd", "--verbose", "--help"], 60)
+        done = run([product.server, "--verbose", "--help"], 60)
     except BackstayError:
         return ""
     match = re.search(rf"^{name}\s+(\S.*)$", done.stdout, re.MULTILINE)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ...errors import BadInput, CaptureFailed, IntegrityError
 from ...moment import format_moment, now
-from .binlog import FIRST_EVENT, parse_state, passed, scan, state_at
-from .client import query
+from .binlog import FIRST_EVENT, scan, state_at
+from .client import options_of, query
+from .gtids import parse_gtid, parse_gtids
 from .history import Link, Server, beginning, fingerprint, following, link, number_of, order, read_server
 
 if TYPE_CHECKING:
@@ -159,14 +160,21 @@ def _place(facts: Dict[str, Any], item: Dict[str, Any], gtid: str, position: int
     return {"server_id": facts["server_id"], "file": item["name"], "position": position, "gtid": gtid}
 
 
+def warn_of_history(facts: Dict[str, Any], sealed: Dict[str, Any], reason: str) -> None:
+    """Add to a sealed data set why it is a full one, or why its history is a new one (empty: it is not)."""
+    if facts.get("because"):
+        sealed["checks"].append({"name": "full instead", "status": "warning", "detail": facts["because"]})
+    elif reason:
+        detail = f"a new history begins: {reason}; moments between the newest log set and this set cannot be restored"
+        sealed["checks"].append({"name": "history", "status": "warning", "detail": detail})
+
+
 def next_stream(job: Job, place: Dict[str, Any]) -> Tuple[Optional[Dict[str, Any]], str]:
     """Return the stream of a data set at ``place``, and why it does not continue that of the newest set (empty: it does, or
     there is none). No stream where the log shows no transaction boundary at ``place``. ``place`` gets the GTIDs of the log:
     the tool notes those of replication as well.
     """
-    facts = job.specification["facts"]
-    options = {"socket": facts["socket"], "defaults_extra_file": facts.get("defaults_extra_file")}
-    server, newest = read_server(options), newest_of(job)
+    server, newest = read_server(options_of(job)), newest_of(job)
     shown = state_at(server.folder / place["file"], place["position"])
     if shown is None:
         return None, f"binary log {place['file']} shows no boundary at {place['position']}"
@@ -181,18 +189,15 @@ def covers(position: str, summary: Dict[str, Any]) -> bool:
     """Return whether a set ends at or after ``position``: ``gtid:0-7-26`` or ``mysqld-bin.000007:1234``."""
     kind, value = parse_position(position)
     if kind == "gtid":
-        return passed(parse_state(summary.get("mark", "")), value)
+        return parse_gtids(summary.get("mark", "")).passed(value)
     return bool(summary.get("last", "") >= order(*value))
 
 
 def parse_position(position: str) -> Tuple[str, Any]:
-    """Return ``("gtid", (domain, server, sequence))`` or ``("file", (name, position))``. Raise BadInput for anything else."""
+    """Return ``("gtid", Gtid)`` or ``("file", (name, position))``. Raise BadInput for anything else."""
     if position.startswith("gtid:"):
-        state = parse_state(position[len("gtid:") :])
-        if len(state) == 1:
-            ((domain, (server, sequence)),) = state.items()
-            return "gtid", (domain, server, sequence)
+        return "gtid", parse_gtid(position[len("gtid:") :])
     name, _colon, number = position.rpartition(":")
     if number_of(name) >= 0 and number.isdigit():
         return "file", (name, int(number))
-    raise BadInput(f"'{position}' is no position of a MariaDB server", "write gtid:0-7-26 or mysqld-bin.000007:1234")
+    raise BadInput(f"'{position}' is no position of a server", "write gtid:0-7-26, gtid:UUID:26 or mysqld-bin.000007:1234")

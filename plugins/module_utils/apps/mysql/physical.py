@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Dict, List
 from ...errors import CaptureFailed, CommandFailed
 from ...process import last_line, run, spell_status
 from ...receipt import carried_chain
-from .client import object_counts
-from .logs import newest_of, next_stream, seal_logs
+from .client import object_counts, options_of
+from .logs import newest_of, next_stream, warn_of_history
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -21,11 +21,6 @@ FAMILIES = ("mariadb_backup_", "xtrabackup_")
 _POSITION = re.compile(
     r"filename '(?P<file>[^']*)', position '(?P<position>\d+)'(?:, GTID of the last change '(?P<gtid>[^']*)')?"
 )
-
-
-def consumes(kind: str) -> bool:
-    """Return whether a capture of ``kind`` is all that is left once the server has purged: closed logs do not stay."""
-    return kind == "log"
 
 
 def read_note(directory: Path, name: str) -> Dict[str, str]:
@@ -53,19 +48,14 @@ _TYPES = {"full": "full-backuped", "incremental": "incremental"}
 
 
 def seal(job: Job) -> Dict[str, Any]:
-    """Return what the receipt says of the set that was just captured."""
-    return seal_logs(job) if job.specification["kind"] == "log" else _seal_data(job)
-
-
-def _seal_data(job: Job) -> Dict[str, Any]:
+    """Return what the receipt says of the full or incremental set that was just captured."""
     facts, kind = job.specification["facts"], job.specification["kind"]
     notes = job.work / "notes"
     checkpoints, info = read_note(notes, "checkpoints"), read_note(notes, "info")
     if checkpoints.get("backup_type") != _TYPES[kind]:
         raise CaptureFailed(f"mariadb-backup says the backup is '{checkpoints.get('backup_type')}', not {_TYPES[kind]}")
-    options = {"socket": facts["socket"], "defaults_extra_file": facts.get("defaults_extra_file")}
-    after = object_counts(options)
-    kept = {name: facts[name] for name in ("product", "version", "datadir", "server_id", "settings")}
+    after = object_counts(options_of(job))
+    kept = {name: facts[name] for name in ("product", "method", "version", "datadir", "server_id", "settings")}
     place = position(checkpoints, info, facts["server_id"])
     sealed: Dict[str, Any] = {
         "position": place,
@@ -73,15 +63,12 @@ def _seal_data(job: Job) -> Dict[str, Any]:
         "tools": {"mariadb-backup": info.get("tool_version", facts["tool_version"]), "server": facts["version"]},
         "facts": dict(kept, counts_before=facts["counts"], counts_after=after, uuid=info.get("uuid", "")),
     }
-    if facts.get("because"):
-        sealed["checks"].append({"name": "full instead", "status": "warning", "detail": facts["because"]})
+    reason = ""
     if place["exact"]:
         stream, reason = next_stream(job, place["not_after"])
         if stream:
             sealed["stream"] = stream
-        if reason and not facts.get("because"):
-            detail = f"a new history begins: {reason}; moments between the newest log set and this set cannot be restored"
-            sealed["checks"].append({"name": "history", "status": "warning", "detail": detail})
+    warn_of_history(facts, sealed, reason)
     return dict(sealed, **_after_parent(job, sealed, checkpoints)) if kind == "incremental" else sealed
 
 

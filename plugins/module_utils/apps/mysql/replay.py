@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from ...errors import BadInput, CommandFailed, IntegrityError
 from ...moment import format_moment, parse_moment
 from ...process import last_line, spawn, spell_status
-from .binlog import Stop, parse_state, scan, state_at, stop_after_gtid, stop_at_position, stop_before_second, stop_of
-from .client import await_server, connection_argv
-from .history import following, number_of
+from .binlog import Stop, scan, state_at, stop_after_gtid, stop_at_position, stop_before_second, stop_of
+from .client import Options, await_server, connection_argv, query, value
+from .gtids import same_gtids
+from .history import following, number_of, order
 from .logs import parse_position
+from .products import Product, product_named
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -35,7 +37,10 @@ def replay(job: Job, arguments: Dict[str, Any]) -> None:
 
     await_server(arguments, 300, job.seen.get("side"))
     plan = planned(job.specification)
-    data = [item for item in plan["receipts"] if item["kind"] != "log"][-1]["position"]["not_after"]
+    newest = [item for item in plan["receipts"] if item["kind"] != "log"][-1]
+    product = product_named(plan["receipts"][0]["facts"]["product"])
+    data = newest["position"]["not_after"] if newest["position"]["exact"] else started_place(arguments, newest)
+    demand_gtids(product, arguments, data["gtid"], "before the replay")
     paths = files_in_order([Path(arguments["logs"]) / item["set"] for item in plan["receipts"] if item["kind"] == "log"])
     paths = from_position(paths, data)
     prove_unbroken(paths)
@@ -43,7 +48,9 @@ def replay(job: Job, arguments: Dict[str, Any]) -> None:
     used = [path for path in paths if number_of(path.name) <= number_of(stop.file)]
     job.begin_step(f"replay {len(used)} binary logs up to {stop.file}:{stop.position}", sum(p.stat().st_size for p in used))
     if not (len(used) == 1 and stop.position == int(data["position"])):
-        _pipe(job, replay_argv(used, int(data["position"]), stop), arguments)
+        _pipe(job, product, replay_argv(product, used, int(data["position"]), stop), arguments)
+    # A server that has a GTID already skips it without a word; what is not there afterwards was lost.
+    demand_gtids(product, arguments, stop.state, "after the replay")
     last = format_moment(datetime.fromtimestamp(stop.last_at, timezone.utc)) if stop.last_at else ""
     job.seen["facts"]["reached"] = {"file": stop.file, "position": stop.position, "gtid": stop.state, "last_commit": last}
     until = f", newest transaction of {last}" if last else ""
@@ -52,6 +59,30 @@ def replay(job: Job, arguments: Dict[str, Any]) -> None:
     if stop.overtaken:
         detail = f"{stop.overtaken} transactions began before the moment, were committed after it, and are left out"
         job.seen["checks"].append({"name": "overlap", "status": "warning", "detail": detail})
+
+
+def started_place(options: Options, newest: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the exact place of a clone, which only a server that was started on it tells.
+
+    Raise IntegrityError when it does not lie between the places that were noted around the clone.
+    """
+    rows = query(options, "SELECT binlog_file, binlog_position FROM performance_schema.clone_status")
+    if not rows or not rows[0][1].isdigit() or number_of(rows[0][0]) < 0:
+        raise IntegrityError("the server on the clone does not tell where it stands in the binary log")
+    file, position = rows[0][0].rpartition("/")[2], int(rows[0][1])
+    first, last = newest["position"]["not_before"], newest["position"]["not_after"]
+    if not order(first["file"], first["position"]) <= order(file, position) <= order(last["file"], last["position"]):
+        raise IntegrityError(f"the clone stands at {file}:{position}, outside of what was noted when it was made")
+    return {"file": file, "position": position, "gtid": value(options, "@@gtid_executed")}
+
+
+def demand_gtids(product: Product, options: Options, wanted: str, when: str) -> None:
+    """Raise IntegrityError unless a server that keeps a set of its GTIDs has exactly ``wanted``."""
+    if not product.gtids_demanded:
+        return
+    found = value(options, product.logged_gtids)
+    if not same_gtids(found, wanted):
+        raise IntegrityError(f"{when} the server has the GTIDs {found or '(none)'} instead of {wanted or '(none)'}")
 
 
 def files_in_order(folders: List[Path]) -> List[Path]:
@@ -87,7 +118,7 @@ def from_position(paths: List[Path], data: Dict[str, Any]) -> List[Path]:
     if not rest or rest[0].name != data["file"]:
         raise IntegrityError(f"the logs do not begin at {data['file']}, where the data ends")
     shown = state_at(rest[0], int(data["position"]))
-    if shown is None or parse_state(shown) != parse_state(data["gtid"]):
+    if shown is None or not same_gtids(shown, data["gtid"]):
         raise IntegrityError(
             f"{data['file']} shows GTID {shown or '(none)'} at {data['position']}, the data ends at {data['gtid'] or '(none)'}",
             "data and logs are of different histories",
@@ -108,7 +139,7 @@ def find_stop(paths: List[Path], start: int, stop_at: Optional[str], position: O
     return stop_of(paths)
 
 
-def replay_argv(paths: List[Path], start: int, stop: Stop) -> List[str]:
+def replay_argv(product: Product, paths: List[Path], start: int, stop: Stop) -> List[str]:
     """Return the argv that turns logs into statements; the start belongs to the first file, the stop to the last.
 
     At the very end of a file that a dead server left there is no event behind the stop, and the tool would miss it.
@@ -116,26 +147,24 @@ def replay_argv(paths: List[Path], start: int, stop: Stop) -> List[str]:
     at_end = stop.position == paths[-1].stat().st_size
     until = [] if at_end else [f"--stop-position={stop.position}"]
     return [
-        # GTIDs that do not rise within a domain were committed all the same; the files were proved to follow each other.
-        "mariadb-binlog", "--no-defaults", "--loose-skip-gtid-strict-mode", "--verify-binlog-checksum",
+        product.binlog, *product.replay_options,
         f"--start-position={start}", *until, "--", *(str(path) for path in paths),
     ]  # fmt: skip
 
 
-def client_argv(arguments: Dict[str, Any]) -> List[str]:
+def client_argv(product: Product, arguments: Dict[str, Any]) -> List[str]:
     """Return the argv of the client: statements only - no commands of its own, no local files, the first error ends it."""
-    more = ["--binary-mode", "--local-infile=0", "--max-allowed-packet=1G", "--abort-source-on-error", "--batch"]
-    return ["mariadb", *connection_argv(arguments), *more]
+    return [product.client, *connection_argv(arguments), *product.client_options]
 
 
-def _pipe(job: Job, source_argv: List[str], arguments: Dict[str, Any]) -> None:
+def _pipe(job: Job, product: Product, source_argv: List[str], arguments: Dict[str, Any]) -> None:
     """Run the tool into the client; both have to succeed. The tool reads what came from elsewhere, so it runs as account."""
     from ...worker.flow import pipe
 
     source = spawn(source_argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, account=arguments.get("account"))
-    sink = spawn(client_argv(arguments), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    sink = spawn(client_argv(product, arguments), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     _flow, said, complaint = pipe(job, source, sink)
     if sink.returncode != 0:
         raise CommandFailed(f"the replay {spell_status(sink.returncode)}: {last_line(complaint)}")
     if source.returncode != 0 or "id not reach" in said:
-        raise CommandFailed(f"mariadb-binlog {spell_status(source.returncode)}: {last_line(said)}")
+        raise CommandFailed(f"{product.binlog} {spell_status(source.returncode)}: {last_line(said)}")

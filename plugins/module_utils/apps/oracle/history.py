@@ -97,7 +97,9 @@ def _thread_broken(state: State, thread: str, end: Dict[str, int]) -> str:
 
 def link(newest: Optional[Dict[str, Any]], state: State) -> Tuple[Optional[Link], str]:
     """Return what the next set of this database continues, or why it continues nothing; see ``chain.continued``."""
-    item, reason = continued(newest, lambda place: broken_because(state, place), "the newest full backup has no position")
+    item, reason = continued(
+        newest, lambda position: broken_because(state, position["not_after"]), "the newest full backup has no position"
+    )
     if item is None:
         return None, reason
     first = {thread: end["sequence"] + 1 for thread, end in item["position"]["not_after"]["threads"].items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import errors, process
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import calls, client, inspection, physical
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import calls, client, inspection, physical, products, side
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import land
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,21 +58,22 @@ def program(folder: Path, name: str, script: str) -> None:
     ],
 )
 def test_series(text: str, numbers: tuple[int, ...]) -> None:
-    assert inspection.series(text) == numbers
+    assert products.series(text) == numbers
 
 
 @pytest.mark.parametrize(
     ("version", "tool", "status", "detail"),
     [
-        ("11.8.3-MariaDB", "11.8.2", "ok", "11.8.3-MariaDB"),
+        ("11.8.3-MariaDB", "11.8.2", "ok", "MariaDB 11.8.3-MariaDB"),
         ("11.8.3-MariaDB", "10.11.14", "failed", "does not fit"),
         ("10.5.23-MariaDB", "10.5.23", "failed", "not supported"),
-        ("9.7.0", "11.8.2", "failed", "not MariaDB"),
-        ("8.4.3-Percona", "11.8.2", "failed", "not MariaDB"),
+        ("9.7.4-2", "9.7.4", "ok", "MySQL 9.7.4-2"),
+        ("8.4.3-Percona", "8.4.3", "ok", "MySQL 8.4.3"),
+        ("8.0.40", "8.0.40", "failed", "not supported"),
     ],
 )
 def test_server_and_tool_must_be_of_one_series(version: str, tool: str, status: str, detail: str) -> None:
-    found = inspection.version_check(version, tool)
+    found = inspection.version_check(products.product_of(version), version, tool)
     assert found["status"] == status
     assert detail in found["detail"]
 
@@ -89,7 +90,7 @@ def test_server_and_tool_must_be_of_one_series(version: str, tool: str, status: 
     ],
 )
 def test_data_outside_the_data_directory_is_noticed(changes: dict[str, str], status: str) -> None:
-    found = inspection.places_check(dict(VALUES, **changes))
+    found = inspection.places_check(products.MARIADB, dict(VALUES, **changes))
     assert found["status"] == status
     for name, place in changes.items():
         assert (f"{name}={place}" in found["detail"]) == (status == "failed")
@@ -112,7 +113,7 @@ COMPLETE = "GRANT RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR ON *.* TO `backup
     ],
 )
 def test_missing_privileges_are_named(grants: list[str], missing: list[str]) -> None:
-    assert inspection.missing_privileges(grants) == missing
+    assert products.missing_privileges(grants, products.MARIADB.privileges["mariadb-backup"]) == missing
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_missing_privileges_are_named(grants: list[str], missing: list[str]) -> 
     ],
 )
 def test_logs_that_cannot_be_backed_up_are_refused(changes: dict[str, str], status: str, said: str) -> None:
-    check = inspection.binary_log_check(dict(VALUES, **changes), "log")
+    check = inspection.binary_log_check(products.MARIADB, dict(VALUES, **changes), "log")
     assert check["status"] == status
     assert said in check["detail"]
 
@@ -141,26 +142,26 @@ def test_logs_that_cannot_be_backed_up_are_refused(changes: dict[str, str], stat
     ],
 )
 def test_the_binary_log_decides_how_exact_a_set_is(changes: dict[str, str], status: str) -> None:
-    assert inspection.binary_log_check(dict(VALUES, **changes))["status"] == status
+    assert inspection.binary_log_check(products.MARIADB, dict(VALUES, **changes))["status"] == status
 
 
 def test_the_tool_tells_its_version_or_is_missing(programs: Path) -> None:
     program(programs, "mariadb-backup", "echo 'mariadb-backup based on MariaDB server 11.8.3-MariaDB Linux (x86_64)' >&2")
-    assert inspection.tool_version() == (
+    assert inspection.tool_version(products.MARIADB, "mariadb-backup") == (
         {"name": "backup tool", "status": "ok", "detail": "mariadb-backup 11.8.3", "hint": ""},
         "11.8.3",
     )
     program(programs, "mariadb-backup", "echo hello")
-    assert inspection.tool_version()[0]["status"] == "failed"
+    assert inspection.tool_version(products.MARIADB, "mariadb-backup")[0]["status"] == "failed"
     (programs / "mariadb-backup").write_bytes(b"")
-    assert inspection.tool_version()[0]["status"] == "failed"
+    assert inspection.tool_version(products.MARIADB, "mariadb-backup")[0]["status"] == "failed"
 
 
 def test_a_restore_target_with_other_data_or_too_little_room_is_refused(programs: Path, tmp_path: Path) -> None:
     (tmp_path / "side").mkdir()
     (tmp_path / "side" / "precious").touch()
     options = {"datadir": str(tmp_path / "mysql"), "socket": "/s", "restore_to": str(tmp_path / "side")}
-    checks, facts = inspection.inspect_target(dict(options, needed_bytes=1 << 62), "11.8.3")
+    checks, facts = inspection.inspect_target(dict(options, needed_bytes=1 << 62))
     assert {item["name"]: item["status"] for item in checks if item["status"] == "failed"} == {
         "target": "failed",
         "space": "failed",
@@ -170,9 +171,9 @@ def test_a_restore_target_with_other_data_or_too_little_room_is_refused(programs
 
 
 def test_a_set_of_another_series_is_refused() -> None:
-    assert inspection.source_check({"version": "10.11.2-MariaDB"}, "11.8.3")["status"] == "failed"
-    assert inspection.source_check({"version": "11.8.1-MariaDB"}, "11.8.3")["status"] == "ok"
-    assert inspection.source_check({}, "11.8.3")["status"] == "ok"
+    assert source_check({"version": "10.11.2-MariaDB"}, "11.8.3")["status"] == "failed"
+    assert source_check({"version": "11.8.1-MariaDB"}, "11.8.3")["status"] == "ok"
+    assert source_check({}, "11.8.3")["status"] == "ok"
 
 
 def test_what_reaches_the_server_before_a_capture_reaches_it_after(programs: Path, tmp_path: Path) -> None:

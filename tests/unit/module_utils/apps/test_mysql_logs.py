@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import binlog, history, inspection, logs, replay
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import binlog, history, inspection, logs, products, replay
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,9 +30,9 @@ def data_at(sets: history.Server, name: str = "bin.000001", group: int = 1) -> d
     walk = binlog.Walk(sets.folder / name)
     for index, found in enumerate(walk.groups()):
         if index == group:
-            gtid = binlog.spell_state(walk.state)
+            gtid = str(walk.state)
             place = {"server_id": "7", "file": name, "position": found.begin, "gtid": gtid, "lsn": "5"}
-            return {"set": "full", "kind": "full", "stream": {"id": "full"}, "position": {"not_after": place}}
+            return {"set": "full", "kind": "full", "stream": {"id": "full"}, "position": {"not_after": place, "exact": True}}
     raise AssertionError("no such transaction")
 
 
@@ -41,7 +41,7 @@ def log_of(folder: Path, name: str) -> dict[str, Any]:
     facts = logs.scan(folder / name)
     place = {"server_id": "7", "file": name, "position": facts["size"], "gtid": facts["end"]}
     place["fingerprint"] = history.fingerprint(folder / name)
-    return {"set": "log", "kind": "log", "stream": {"id": "full"}, "position": {"not_after": place}}
+    return {"set": "log", "kind": "log", "stream": {"id": "full"}, "position": {"not_after": place, "exact": True}}
 
 
 def test_logs_continue_a_data_set_from_the_file_in_which_it_ends(tmp_path: Path) -> None:
@@ -251,9 +251,9 @@ def test_positions_given_to_the_tool_belong_to_the_first_and_the_last_file(tmp_p
     paths = [tmp_path / "bin.000001", tmp_path / "bin.000002"]
     for path in paths:
         path.write_bytes(bytes(1000))
-    argv = replay.replay_argv(paths, 400, replay.Stop("bin.000002", 777, "0-7-5", 0))
+    argv = replay.replay_argv(products.MARIADB, paths, 400, replay.Stop("bin.000002", 777, "0-7-5", 0))
     assert argv[-3:] == ["--", *map(str, paths)]
-    whole = replay.replay_argv(paths, 400, replay.Stop("bin.000002", 1000, "0-7-5", 0))
+    whole = replay.replay_argv(products.MARIADB, paths, 400, replay.Stop("bin.000002", 1000, "0-7-5", 0))
     assert not [word for word in whole if "stop" in word], "a stop behind the last event is never reached"
     assert {"--verify-binlog-checksum", "--start-position=400", "--stop-position=777"} <= set(argv)
     assert not [word for word in argv if "datetime" in word]

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Physical full backups of MySQL by CLONE: the server copies its InnoDB files into a folder, from which they are taken.
+
+Measured on 9.7: the folder must not exist; tables of other engines come back empty or are missing, without a word; the exact
+position can be read only from a server that was started on the clone (``replay``). A clone needs no preparation.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+from ...errors import CaptureFailed
+from ...files import tree_bytes
+from ...moment import format_moment, now
+from ...process import Tail, last_line, spawn, spell_status
+from .client import Options, client_program, connection_argv, object_counts, options_of, query, value
+from .logs import next_stream, warn_of_history
+from .products import SYSTEM_SCHEMAS, product_named
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+
+_FOREIGN_TABLES = """
+SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')') FROM information_schema.tables
+WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB' AND table_schema NOT IN {system} ORDER BY 1
+""".replace("{system}", str(SYSTEM_SCHEMAS))
+_END_OF_CLONE = """
+SET @victim = (SELECT CONCAT('KILL ', pid) FROM performance_schema.clone_status
+WHERE state = 'In Progress' AND destination LIKE {target});
+SET @victim = COALESCE(@victim, 'DO 0'); PREPARE ending FROM @victim; EXECUTE ending
+"""
+
+
+def foreign_tables(options: Options) -> List[str]:
+    """Return the tables that CLONE would not take: those of other engines than InnoDB; the server's own do not count."""
+    return [row[0] for row in query(options, _FOREIGN_TABLES)]
+
+
+def quoted(text: str) -> str:
+    """Return ``text`` as a literal of SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def place_now(options: Options, facts: Dict[str, Any]) -> Dict[str, Any]:
+    """Return where the binary log ends at this moment; only the server's id when it is off."""
+    product, place = product_named(facts["product"]), {"server_id": facts["server_id"]}
+    rows = query(options, product.status) if facts["binary_log"] else []
+    if rows:
+        # Read after the position, so it may hold more; ``next_stream`` replaces it by what the log itself says there.
+        place.update(file=rows[0][0], position=int(rows[0][1]), gtid=value(options, product.logged_gtids))
+    return place
+
+
+def clone(job: Job, arguments: Dict[str, Any]) -> None:
+    """Have the server clone itself; ``arguments``: account of the server. The clone goes with the job."""
+    options, facts = options_of(job), job.specification["facts"]
+    directory = Path(facts["clone_directory"]) / f"clone-{job.specification['run']}"
+    job.folder.note_made("directory", str(directory))
+    directory.parent.mkdir(exist_ok=True)
+    directory.parent.chmod(0o711)
+    directory.mkdir(mode=0o700)  # the server may make the clone in here, and nobody else may look into it
+    shutil.chown(str(directory), arguments["account"], arguments["account"])
+    job.cleanups.append(lambda: shutil.rmtree(str(directory), ignore_errors=True))
+    target = directory / "data"
+    # The server goes on when its client dies. It can do one clone at a time.
+    end = {"command": [client_program(), *connection_argv(options), "-e", end_of_clone(target)]}
+    job.folder.push_undo(end)
+    job.begin_step("clone", int(facts.get("data_bytes", 0)))
+    before = place_now(options, facts)
+    _run_clone(job, options, target)
+    after, ended = place_now(options, facts), format_moment(now())
+    job.seen["clone"] = {"before": before, "after": after, "consistent_at": ended, "data": str(target)}
+    job.folder.drop_undo(end)
+
+
+def clone_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
+    """Return the command line that takes the clone as one archive, in an order that never changes."""
+    return ["tar", "--create", "--file=-", "--sort=name", "--numeric-owner", f"--directory={job.seen['clone']['data']}", "."]
+
+
+def end_of_clone(target: Path) -> str:
+    """Return the statements that end the clone into ``target``, if the server still makes it."""
+    return _END_OF_CLONE.replace("{target}", quoted(str(target) + "%"))
+
+
+def _run_clone(job: Job, options: Options, target: Path) -> None:
+    argv = [client_program(), *connection_argv(options), "--batch", "-e"]
+    statement = f"CLONE LOCAL DATA DIRECTORY = {quoted(str(target))}"
+    process = spawn([*argv, statement], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    errors = Tail(process.stderr)
+    job.watch([process], lambda: tree_bytes(target) if target.exists() else 0)
+    if process.returncode != 0:
+        raise CaptureFailed(f"CLONE {spell_status(process.returncode)}: {last_line(errors.text())}")
+
+
+def seal(job: Job) -> Dict[str, Any]:
+    """Return what the receipt says of the clone. Raise CaptureFailed when tables of other engines came meanwhile."""
+    options, facts, seen = options_of(job), job.specification["facts"], job.seen["clone"]
+    foreign = foreign_tables(options)
+    if foreign:
+        raise CaptureFailed(f"the clone lacks {', '.join(foreign[:5])}", "set app_mysql_method: logical, or use InnoDB")
+    kept = {name: facts[name] for name in ("product", "method", "version", "datadir", "server_id", "settings")}
+    sealed: Dict[str, Any] = {
+        "position": {"not_before": seen["before"], "not_after": seen["after"], "exact": False},
+        "consistent_at": seen["consistent_at"],
+        "checks": [{"name": "clone", "status": "ok", "detail": "completed, all tables are of InnoDB"}],
+        "tools": {"server": facts["version"]},
+        "facts": dict(kept, counts_before=facts["counts"], counts_after=object_counts(options)),
+    }
+    if facts["continuable"]:
+        first, _reason = next_stream(job, seen["before"])
+        stream, reason = next_stream(job, seen["after"])
+        if first and stream:
+            sealed["stream"] = dict(stream, first=first["first"])
+        warn_of_history(facts, sealed, reason)
+    return sealed

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Logical full backups of both products: one consistent dump, read as it passes; loaded into an empty server, and compared.
+
+What the tool leaves out in silence (no privilege, cut short, refused part) shows in the counts of its objects. What a restore
+loses shows when the loaded server is dumped again: every table's rows must hash to what the receipt says.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List
+
+from ...errors import CaptureFailed, CommandFailed, IntegrityError
+from ...files import read_json
+from ...process import last_line, require, spawn, spell_status
+from .client import (
+    USER_SCHEMAS,
+    Options,
+    await_server,
+    connection_argv,
+    count_differences,
+    object_counts,
+    options_of,
+    query,
+    value,
+)
+from .dumping import Reader, differences, passed_on
+from .logs import next_stream, warn_of_history
+from .products import Product, product_named
+from .replay import client_argv
+from .side import configure, start_side, stop_side
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+TRAILER = "-- Dump completed"
+_NOTES = "dump.json"
+
+
+def schemas(options: Options) -> List[str]:
+    """Return the names of the databases that are not the server's own."""
+    return [row[0] for row in query(options, USER_SCHEMAS)]
+
+
+def dump_argv(product: Product, options: Options, databases: List[str], gtids: bool) -> List[str]:
+    """Return the command line that dumps ``databases`` whole; ``gtids``: the dump sets the server's GTIDs as well."""
+    more = product.dump_gtids if gtids else product.dump_part
+    tool = [product.dump, *connection_argv(options), *product.dump_options, *more]
+    return [*tool, "--max-allowed-packet=1G", "--databases", "--", *databases]
+
+
+def captured_dump_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
+    """Return the command line of the capture: the dump tool, read on the way by ``dumping.main``."""
+    options, facts = options_of(job), job.specification["facts"]
+    product = product_named(facts["product"])
+    found = schemas(options)
+    if not found:
+        raise CaptureFailed("the server has no database beside its own", "use app_mysql_method: physical")
+    tool = dump_argv(product, options, found, bool(facts["continuable"]))
+    return [sys.executable, sys.argv[0], "tool", "mysql", "dump", str(job.work / _NOTES), product.coordinates, *tool]
+
+
+def accounts_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
+    """Return the command line that dumps the accounts as statements."""
+    product = product_named(job.specification["facts"]["product"])
+    return [product.dump, *connection_argv(options_of(job)), *product.dump_accounts]
+
+
+def seal(job: Job) -> Dict[str, Any]:
+    """Return what the receipt says of the dump. Raise CaptureFailed when it lacks what the server has."""
+    options, facts = options_of(job), job.specification["facts"]
+    found, after = read_json(job.work / _NOTES) or {}, object_counts(options)
+    missing, _more = count_differences(facts["counts"], after, found.get("counts", {}))
+    if missing:
+        hint = "does the account see everything? Grant it what docs/systems/mysql.md lists"
+        raise CaptureFailed("the dump lacks what the server has: " + "; ".join(missing), hint)
+    place = dict(found["place"] or {}, server_id=facts["server_id"])
+    kept = {name: facts[name] for name in ("product", "method", "version", "datadir", "server_id", "settings")}
+    accounts = any(item["name"] == "accounts" for item in job.seen["artifacts"])
+    counted = ", ".join(f"{found['counts'][name]} {name}" for name in sorted(found["counts"]))
+    sealed: Dict[str, Any] = {
+        "position": {"not_before": place, "not_after": place, "exact": bool(found["place"])},
+        "checks": [{"name": "dump", "status": "ok", "detail": f"complete: {counted}"}],
+        "tools": {"server": facts["version"], product_named(facts["product"]).dump: facts["tool_version"]},
+        "facts": dict(kept, counts_before=facts["counts"], counts_after=after, tables=found["tables"], accounts=accounts),
+    }
+    if found["place"] and facts["continuable"]:
+        stream, reason = next_stream(job, place)
+        if stream:
+            sealed["stream"] = stream
+        warn_of_history(facts, sealed, reason)
+    return sealed
+
+
+def load(job: Job, arguments: Dict[str, Any]) -> None:
+    """Make a data directory of a landed dump: an empty server, the dump into it, the accounts, and the proof.
+
+    ``arguments``: directory (gets ``data``; ``dump`` and ``accounts`` hold what landed), user. Raise IntegrityError when the
+    loaded server does not hold what the receipt says.
+    """
+    from ...worker.land import planned
+
+    directory, user = Path(arguments["directory"]), arguments["user"]
+    receipt = planned(job.specification)["receipts"][0]
+    product = product_named(receipt["facts"]["product"])
+    dump, accounts = directory / "dump" / "data.sql", directory / "accounts" / "data.sql"
+    if not ends_whole(dump):
+        raise IntegrityError("the dump does not end as its tool ends one")
+    configure(job, directory, user)
+    words = [word.format(data=directory / "data", account=user) for word in product.initialise]
+    words.insert(1, f"--defaults-file={directory}/my.cnf")
+    require(words, 600, account=user)
+    start_side(job, dict(arguments, detached=False))
+    options = {"socket": f"{directory}/server.sock", "no_defaults": True}
+    await_server(options, 300, job.seen["side"])
+    _forget_own_gtids(product, options)
+    job.begin_step("load the dump", dump.stat().st_size)
+    feed(job, product, options, dump)
+    _prove(job, product, options, receipt)
+    if accounts.exists():
+        fitted = accounts.with_name("fitted.sql")
+        fitted.write_bytes(b"".join(fitting_accounts(accounts.read_bytes().splitlines(True))))
+        feed(job, product, options, fitted)
+    elif product.lock_root:
+        query(options, product.lock_root)
+    stop_side(job, {})
+
+
+_OWN_ACCOUNTS = re.compile(rb"(CREATE USER|GRANT .*? TO) [`'](mysql\.(sys|session|infoschema)|mariadb\.sys)[`']@")
+_ROOT = re.compile(rb"CREATE USER (?:/\*M?!\d+ IF NOT EXISTS \*/ )?([`']root[`']@[`']localhost[`'])")
+
+
+def fitting_accounts(lines: List[bytes]) -> Iterator[bytes]:
+    """Yield the statements of an account dump that fit a fresh server: it has its own accounts, and ``root@localhost``."""
+    for line in lines:
+        if not _OWN_ACCOUNTS.match(line):
+            yield _ROOT.sub(rb"ALTER USER \1", line)
+
+
+def _forget_own_gtids(product: Product, options: Options) -> None:
+    """Empty the GTIDs of a fresh server: a dump that brings its own is refused (3546) where they overlap."""
+    if product.dump_gtids and value(options, product.logged_gtids):
+        query(options, "RESET BINARY LOGS AND GTIDS")
+
+
+def ends_whole(dump: Path) -> bool:
+    """Return whether its tool ended the dump; one that was cut between two lines loads without an error."""
+    with dump.open("rb") as stream:
+        stream.seek(max(dump.stat().st_size - 256, 0))
+        return TRAILER in last_line(stream.read().decode("utf-8", "replace"))
+
+
+def feed(job: Job, product: Product, options: Options, dump: Path) -> None:
+    """Feed a file of statements to the server; the first error ends it. Raise CommandFailed with the client's words."""
+    from ...worker.flow import pipe
+
+    source = spawn(["cat", "--", str(dump)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    sink = spawn(client_argv(product, options), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _flow, said, complaint = pipe(job, source, sink)
+    if sink.returncode != 0:
+        raise CommandFailed(f"loading the dump {spell_status(sink.returncode)}: {last_line(complaint)}")
+    if source.returncode != 0:
+        raise CommandFailed(f"the dump cannot be read: {last_line(said)}")
+
+
+def read_again(product: Product, options: Options, databases: List[str]) -> Dict[str, Any]:
+    """Return what a dump of ``databases`` holds now; see ``dumping.Reader.found``."""
+    reader = Reader(product.coordinates)
+    argv = [word for word in dump_argv(product, options, databases, False) if not word.startswith(("--source", "--master"))]
+    status = passed_on(argv, reader, None)
+    if status != 0:
+        raise CommandFailed(f"{product.dump} of the restored server {spell_status(status)}")
+    return reader.found()
+
+
+def _prove(job: Job, product: Product, options: Options, receipt: Dict[str, Any]) -> None:
+    facts = receipt["facts"]
+    missing, _more = count_differences(facts["counts_before"], facts["counts_after"], object_counts(options))
+    other = differences(facts["tables"], read_again(product, options, schemas(options))["tables"])
+    if missing or other:
+        raise IntegrityError("the loaded server differs from the dump: " + "; ".join([*missing, *other][:5]))
+    detail = f"{len(facts['tables'])} tables hold the rows that were dumped"
+    job.seen["checks"].append({"name": "content", "status": "ok", "detail": detail})

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One database of a restored copy goes into the running server, by the product's own dump tool and client.
+
+So any set will do, of any method, up to any moment. A GTID of the copy never reaches the server: it would be skipped there
+in silence, or refused (3546).
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict
+
+from ...errors import BadInput, CommandFailed
+from ...files import private_directory
+from ...process import last_line, spawn, spell_status
+from .client import Options, await_server
+from .dumping import differences
+from .logical import dump_argv, ends_whole, feed, read_again, schemas
+from .products import Product, product_named
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+
+def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
+    """Replace one database of the live server by that of a copy.
+
+    ``arguments``: database, socket and defaults_extra_file (of the copy), live_socket, aside (directory for a dump of what is
+    replaced), work (directory for what is loaded), keep_aside.
+
+    Raise BadInput when the copy has no such database, before anything is touched; CommandFailed names the dump of the former
+    database when loading fails.
+    """
+    from ...worker.land import planned
+
+    name, copy = arguments["database"], {key: arguments.get(key) for key in ("socket", "defaults_extra_file")}
+    live = dict(copy, socket=arguments["live_socket"])
+    product = product_named(planned(job.specification)["receipts"][0]["facts"]["product"])
+    await_server(copy, 300, job.seen.get("side"))
+    found = schemas(copy)
+    if name not in found:
+        raise BadInput(f"the restored copy has no database '{name}'", "it has " + (", ".join(found) or "none"))
+    fresh = dump_to(job, product, copy, name, Path(arguments["work"]) / "database.sql")
+    former = None
+    if name in schemas(live):
+        former = dump_to(job, product, live, name, Path(arguments["aside"]) / f"{job.specification['run']}.sql")
+    try:
+        feed(job, product, live, fresh)
+    except CommandFailed as error:
+        where = f"; the former content lies in {former}" if former else ""
+        raise CommandFailed(f"{error.message}; database {name} is incomplete now{where}", "load it with the client") from error
+    other = differences(read_again(product, copy, [name])["tables"], read_again(product, live, [name])["tables"])
+    status, detail = ("warning", "; ".join(other[:5]) + " (is somebody writing already?)") if other else ("ok", name)
+    job.seen["checks"].append({"name": "database", "status": status, "detail": detail})
+    if former and arguments.get("keep_aside", True):
+        job.seen["facts"]["former"] = str(former)
+    elif former:
+        former.unlink()
+
+
+def dump_to(job: Job, product: Product, options: Options, database: str, path: Path) -> Path:
+    """Dump one database into the file ``path``, replacing what has its name where it is loaded; return it."""
+    private_directory(path.parent)
+    argv = dump_argv(product, options, [database], False)
+    argv.insert(argv.index("--databases"), "--add-drop-database")
+    argv = [word for word in argv if not word.startswith(("--master-data", "--source-data"))]
+    job.begin_step(f"dump {database}")
+    with path.open("wb") as stream:
+        process = spawn(argv, stdout=stream, stderr=subprocess.PIPE)
+        job.watch([process], lambda: path.stat().st_size)
+        assert process.stderr is not None
+        said = process.stderr.read().decode("utf-8", "replace")
+    if process.returncode != 0 or not ends_whole(path):
+        raise CommandFailed(f"{product.dump} of {database} {spell_status(process.returncode)}: {last_line(said)}")
+    return path
