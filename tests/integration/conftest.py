@@ -35,7 +35,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Repeat common tests for every app; a module whose sentences are those of one app says so in APPS."""
     suited = getattr(metafunc.module, "APPS", apps.names())
-    chosen = [name for name in metafunc.config.getoption("--app") or apps.names() if name in suited]
+    wanted = metafunc.config.getoption("--app") or apps.names()
+    chosen = sorted({found for name in wanted for found in apps.adapters(name) if found in suited})
     if "transport" in metafunc.fixturenames:
         pairs = [(name, transport) for name in chosen for transport in apps.transports(name)]
         metafunc.parametrize(("app", "transport"), pairs, indirect=["app"], scope="session")

@@ -16,7 +16,7 @@ DEFAULT_NAME = "backstay-test"
 DEFAULT_PORT = 42400
 OFFSITE = "offsite1"
 SPARE = "spare1"
-BASE = ("offsite", "app_mysql", SPARE)  # what every test may rely on; other hosts are brought up when they are needed
+BASE = (OFFSITE, "shop-db1", SPARE)  # what every test may rely on; other hosts are brought up when they are needed
 
 
 @dataclass(frozen=True)

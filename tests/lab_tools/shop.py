@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shop: a MariaDB server whose data can be proved, and the record of what its application committed."""
+"""The shop: a server of either product whose data can be proved, and the record of what its application committed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from lab_tools.waiting import wait_until
 HOST = "shop-db1"
 DATADIR = "/var/lib/mysql"
 SOCKET = "/run/mysqld/mysqld.sock"
+MYSQL_HOSTS = ("crm-db1", "mysql-spare1")
 RECORD = "/var/lib/shop-writer/committed.log"
+
+
+def service(host: str) -> str:
+    """Return the service of the server on ``host``."""
+    return "mysql.service" if host in MYSQL_HOSTS else "mariadb.service"
 
 
 class Transaction(NamedTuple):
@@ -89,23 +95,22 @@ def quiesce(fleet: Fleet, host: str = HOST) -> dict[str, Any]:
 
 def sql(fleet: Fleet, statement: str, host: str = HOST, socket: str = SOCKET) -> str:
     """Run ``statement`` as the server's root and return its rows, tab-separated."""
-    return fleet.run(host, "mariadb", f"--socket={socket}", "--batch", "--skip-column-names", "-e", statement)
+    return fleet.run(host, "mysql", f"--socket={socket}", "--batch", "--skip-column-names", "-e", statement)
 
 
 def running(fleet: Fleet, host: str = HOST) -> bool:
     """Whether the server answers."""
-    return fleet.ask(host, ["mariadb", f"--socket={SOCKET}", "-e", "SELECT 1"]).status == 0
+    return fleet.ask(host, ["mysql", f"--socket={SOCKET}", "-e", "SELECT 1"]).status == 0
 
 
 def destroy(fleet: Fleet, host: str = HOST) -> str:
     """Kill the server, delete its data directory's content, and prove the loss; return what the server says of it."""
     fleet.ask(host, ["systemctl", "stop", "shop-writer.service"])
-    kill = (
-        "systemctl kill --signal=KILL mariadb.service; systemctl stop mariadb.service"  # or systemd starts it again meanwhile
-    )
+    unit = service(host)
+    kill = f"systemctl kill --signal=KILL {unit}; systemctl stop {unit}"  # or systemd starts it again meanwhile
     fleet.shell(host, f'{kill}; find {DATADIR} -mindepth 1 -delete; test -z "$(ls -A {DATADIR})"')
-    # Starting the server again does not bring the data back.
-    fleet.ask(host, ["systemctl", "restart", "mariadb.service"], timeout=120)
+    # Starting the server again does not bring the data back (MySQL does not even start without any).
+    fleet.ask(host, ["systemctl", "restart", unit], timeout=120)
     answer = ask_check(fleet, host)
     assert not answer["ok"], f"the data of {host} survived its destruction: {answer}"
     return "; ".join(answer["problems"])

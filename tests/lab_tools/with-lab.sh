@@ -27,5 +27,5 @@ if [ ! -e ".lab/$BACKSTAY_LAB/id_ed25519" ]; then
     trap 'exit 130' INT
     trap 'exit 143' TERM
 fi
-"${lab[@]}" up --only "${LAB_ONLY:-offsite,app_mysql,spare1}"
+"${lab[@]}" up --only "${LAB_ONLY:-offsite1,shop-db1,spare1}"
 "$@"

@@ -56,6 +56,11 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
+def adapters(name: str) -> list[str]:
+    """Return the modules that ``name`` means: itself, and the other products of the app of that name."""
+    return [found for found in names() if name in (found, importlib.import_module(f"integration.apps.{found}").Adapter.name)]
+
+
 def left_to_others(name: str) -> frozenset[str]:
     """Return the common tests that add little for app ``name`` when another app takes them: LONG of its module."""
     return frozenset(getattr(importlib.import_module(f"integration.apps.{name}"), "LONG", ()))

@@ -20,25 +20,25 @@ class Adapter:
         self.fleet = fleet
 
     def repair(self) -> None:
-        if not shop.ask_check(self.fleet)["ok"]:
-            self.fleet.shell(self.host, f"systemctl stop mariadb.service; find {shop.DATADIR} -mindepth 1 -delete")
+        if not shop.ask_check(self.fleet, self.host)["ok"]:
+            self.fleet.shell(self.host, f"systemctl stop {shop.service(self.host)}; find {shop.DATADIR} -mindepth 1 -delete")
             self.fleet.up()
-        shop.check(self.fleet)
+        shop.check(self.fleet, self.host)
 
     def seed(self, mib: int) -> None:
         self.fleet.command("seed", self.host, "--mib", str(mib))
 
     def start_writer(self) -> shop.Transaction:
-        return shop.start_writer(self.fleet)
+        return shop.start_writer(self.fleet, self.host)
 
     def last_known(self) -> shop.Transaction:
-        return shop.committed(self.fleet)
+        return shop.committed(self.fleet, self.host)
 
     def quiesce(self) -> str:
-        return str(shop.quiesce(self.fleet)["content_sha256"])
+        return str(shop.quiesce(self.fleet, self.host)["content_sha256"])
 
     def destroy(self) -> str:
-        return shop.destroy(self.fleet)
+        return shop.destroy(self.fleet, self.host)
 
     def prove(self, host: str | None = None, known: shop.Transaction | None = None, side: str = "") -> str:
         socket = f"{side}/server.sock" if side else shop.SOCKET
@@ -51,6 +51,7 @@ class Adapter:
         self.fleet.run(host, "rm", "-rf", side)
 
     def identity(self) -> str:
-        pid = self.fleet.run(self.host, "systemctl", "show", "--property=MainPID,ActiveEnterTimestamp", "mariadb.service")
-        wait_until(lambda: shop.running(self.fleet), "the live server answers")
+        unit = shop.service(self.host)
+        pid = self.fleet.run(self.host, "systemctl", "show", "--property=MainPID,ActiveEnterTimestamp", unit)
+        wait_until(lambda: shop.running(self.fleet, self.host), "the live server answers")
         return pid + self.fleet.run(self.host, "stat", "-c", "%i", f"{shop.DATADIR}/ibdata1")

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Binary logs of MariaDB, made by hand: the events that Backstay reads, with their checksums."""
+"""Binary logs of both products, made by hand: the events that Backstay reads, with their checksums."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from pathlib import Path
+from uuid import UUID
 
 SERVER = 7
 FORMAT, STOP, ROTATE, QUERY, XID, GTID, GTID_LIST, ENCRYPTION = 15, 3, 4, 2, 16, 162, 163, 164
@@ -14,12 +15,14 @@ FORMAT, STOP, ROTATE, QUERY, XID, GTID, GTID_LIST, ENCRYPTION = 15, 3, 4, 2, 16,
 class BinaryLog:
     """A file under construction; ``marks`` are the positions at which each transaction begins."""
 
+    VERSION = b"11.8.3-MariaDB"
+
     def __init__(self, checksums: bool = True, created: int = 1_000, in_use: bool = False, closed: int = 2_000_000_000) -> None:
         self._closed = closed
         self.raw = bytearray(b"\xfebin")
         self.marks: list[int] = []
         self._checksums = checksums
-        body = struct.pack("<H50sIB", 4, b"11.8.3-MariaDB", created, 19) + bytes(30) + bytes([int(checksums)])
+        body = struct.pack("<H50sIB", 4, self.VERSION, created, 19) + bytes(30) + bytes([int(checksums)])
         self._add(FORMAT, created, body, flags=int(in_use), checksum=True)
 
     def _add(self, kind: int, at: int, body: bytes, server: int = SERVER, flags: int = 0, checksum: bool | None = None) -> None:
@@ -65,3 +68,30 @@ class BinaryLog:
             self._add(ROTATE, self._closed, struct.pack("<Q", 4) + b"next")
         path.write_bytes(self.raw)
         return path
+
+
+class MysqlBinaryLog(BinaryLog):
+    """The same of MySQL 9.7: another version in the format event, other events for GTIDs."""
+
+    VERSION = b"9.7.4"
+
+    def gtids(self, listed: dict[str, list[tuple[int, int]]], at: int = 1_000) -> MysqlBinaryLog:  # type: ignore[override]
+        """Add the set of GTIDs with which a file begins: {uuid: ranges}."""
+        body = struct.pack("<Q", len(listed))
+        for uuid, ranges in listed.items():
+            body += UUID(uuid).bytes + struct.pack("<Q", len(ranges))
+            body += b"".join(struct.pack("<qq", first, last + 1) for first, last in ranges)
+        self._add(35, at, body)
+        return self
+
+    def commit(  # type: ignore[override]
+        self, uuid: str, number: int, at: int, committed: float = 0, kind: int = 33
+    ) -> MysqlBinaryLog:
+        """Add a transaction, whose statement began at ``at``."""
+        self.marks.append(len(self.raw))
+        moment = int((committed or at) * 1_000_000).to_bytes(7, "little")
+        body = b"\x00" + UUID(uuid).bytes + struct.pack("<qBqq", number, 2, 0, 1) + moment + bytes(2)
+        self._add(kind, at, body)
+        self._add(QUERY, at, b"row")
+        self._add(XID, at, struct.pack("<Q", number))
+        return self

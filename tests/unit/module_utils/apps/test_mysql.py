@@ -158,6 +158,7 @@ def test_the_tool_tells_its_version_or_is_missing(programs: Path) -> None:
 
 
 def test_a_restore_target_with_other_data_or_too_little_room_is_refused(programs: Path, tmp_path: Path) -> None:
+    program(programs, "mariadb-backup", "echo 11.8.3")
     (tmp_path / "side").mkdir()
     (tmp_path / "side" / "precious").touch()
     options = {"datadir": str(tmp_path / "mysql"), "socket": "/s", "restore_to": str(tmp_path / "side")}
@@ -171,9 +172,12 @@ def test_a_restore_target_with_other_data_or_too_little_room_is_refused(programs
 
 
 def test_a_set_of_another_series_is_refused() -> None:
-    assert source_check({"version": "10.11.2-MariaDB"}, "11.8.3")["status"] == "failed"
-    assert source_check({"version": "11.8.1-MariaDB"}, "11.8.3")["status"] == "ok"
-    assert source_check({}, "11.8.3")["status"] == "ok"
+    assert inspection.source_check(products.MARIADB, {"version": "10.11.2-MariaDB"}, "11.8.3", "mariadb-backup")["status"] == "failed"
+    assert inspection.source_check(products.MARIADB, {"version": "11.8.1-MariaDB"}, "11.8.3", "mariadb-backup")["status"] == "ok"
+    assert inspection.source_check(products.MARIADB, {}, "11.8.3", "mariadb-backup")["status"] == "ok"
+    assert inspection.source_check(products.MYSQL, {"version": "8.4.3"}, "9.7.4", "clone")["status"] == "failed"
+    assert inspection.source_check(products.MYSQL, {"version": "8.4.3"}, "9.7.4", "dump")["status"] == "ok", "a dump moves on"
+    assert inspection.source_check(products.MYSQL, {"version": "9.7.4"}, "8.4.3", "dump")["status"] == "failed"
 
 
 def test_what_reaches_the_server_before_a_capture_reaches_it_after(programs: Path, tmp_path: Path) -> None:
@@ -182,6 +186,7 @@ def test_what_reaches_the_server_before_a_capture_reaches_it_after(programs: Pat
     script = f"""
 case "$*" in
   --defaults-extra-file=/root/backup.cnf*SHOW*VARIABLES*) printf '{shown}' ;;
+  --defaults-extra-file=/root/backup.cnf*VERSION*) echo '{VALUES["version"]}' ;;
   --defaults-extra-file=/root/backup.cnf*GRANTS*) echo '{COMPLETE}' ;;
   --defaults-extra-file=/root/backup.cnf*) printf 'tables\\t3\\n' ;;
   *) echo 'ERROR 1045: Access denied' >&2; exit 1 ;;
@@ -254,7 +259,7 @@ def job_with(tmp_path: Path, checkpoints: str = CHECKPOINTS) -> Any:
     notes.mkdir()
     (notes / "mariadb_backup_checkpoints").write_text(checkpoints)
     (notes / "mariadb_backup_info").write_text(INFO)
-    facts = {"product": "mariadb", "version": "11.8.3-MariaDB", "datadir": "/d", "server_id": "7", "socket": "/s"}
+    facts = {"product": "mariadb", "method": "mariadb-backup", "version": "11.8.3-MariaDB", "datadir": "/d", "server_id": "7", "socket": "/s"}
     facts.update(counts={"tables": 2}, tool_version="11.8.3", settings={})  # type: ignore[arg-type]
     return SimpleNamespace(work=tmp_path, specification={"facts": facts, "kind": "full", "set": "s"})
 
@@ -364,17 +369,18 @@ def test_waiting_for_a_server_that_died_or_refuses_is_not_worth_it(programs: Pat
         client.await_server({}, 40, dead)
 
 
+@pytest.mark.parametrize("product", products.PRODUCTS.values(), ids=products.PRODUCTS)
 @pytest.mark.parametrize("directory", ["/srv/side", "/srv/a#b", '/srv/with "quotes"'])
-def test_a_side_server_touches_nothing_of_the_hosts_own(directory: str) -> None:
-    text = calls.side_configuration(Path(directory), "mysql", {"innodb_page_size": "8192"})
+def test_a_side_server_touches_nothing_of_the_hosts_own(directory: str, product: products.Product) -> None:
+    text = side.side_configuration(product, Path(directory), "mysql", {"innodb_page_size": "8192"})
     parser = configparser.ConfigParser(allow_no_value=True, interpolation=None, comment_prefixes=(";",))
     parser.read_string(text)
-    options = dict(parser["mariadbd"])
+    options = dict(parser[product.server])
     for name in ("datadir", "socket", "pid-file", "log-error"):
         value = str(options[name])
         assert value.startswith('"')
         assert value[1:-1].replace('\\"', '"').replace("\\\\", "\\").startswith(directory + "/")
-    for name in ("skip-networking", "skip-log-bin", "skip-slave-start"):
+    for name in ("skip-networking", "skip-log-bin", {"mariadb": "skip-slave-start", "mysql": "skip-replica-start"}[product.name]):
         assert options[name] is None
     assert options["event-scheduler"] == '"OFF"'
     assert options["innodb_page_size"] == '"8192"'
@@ -384,5 +390,5 @@ def test_only_what_describes_the_files_is_taken_from_the_copied_settings(tmp_pat
     (tmp_path / "backup-my.cnf").write_text(
         "[mariadbd]\ninnodb_page_size=8192\nplugin_load=evil.so\ninnodb_undo_tablespaces=\n"
     )
-    assert calls.copy_settings(tmp_path) == {"innodb_page_size": "8192"}
-    assert calls.copy_settings(tmp_path / "none") == {}
+    assert side.copy_settings(tmp_path) == {"innodb_page_size": "8192"}
+    assert side.copy_settings(tmp_path / "none") == {}

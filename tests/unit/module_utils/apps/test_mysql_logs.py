@@ -88,7 +88,7 @@ def test_another_history_is_not_continued(tmp_path: Path, change: dict[str, Any]
 
 
 def test_a_server_without_a_binary_log_is_not_continued(tmp_path: Path) -> None:
-    receipt = {"set": "full", "stream": {"id": "s"}, "position": {"not_after": {"server_id": "7"}}}
+    receipt = {"set": "full", "stream": {"id": "s"}, "position": {"not_after": {"server_id": "7"}, "exact": True}}
     assert history.link({"data": receipt}, server(tmp_path))[1] == "the binary log was off"
 
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is read from a dump as it passes (lines as both tools write them), and the accounts that a fresh server takes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import dumping, logical, products
+from ansible_collections.backstay.fleet.plugins.module_utils.files import read_json
+
+MARIADB = b"""/*M!999999\\- enable the sandbox mode */
+-- CHANGE MASTER TO MASTER_LOG_FILE='mysqld-bin.000002', MASTER_LOG_POS=387;
+USE `shop`;
+CREATE SEQUENCE `numbers` start with 1;
+CREATE TABLE `a ``b` (
+  `x` int
+);
+INSERT INTO `a ``b` VALUES
+(1,'CREATE TABLE `no`'),
+(2,'two');
+/*!50001 CREATE VIEW `v` AS SELECT 1 */;
+DELIMITER ;;
+/*!50003 CREATE*/ /*!50017 DEFINER=`event`@`x`*/ /*!50003 trigger `EVENT` after insert on t for each row set @x=1 */;;
+DELIMITER ;
+DELIMITER ;;
+/*!50003 SET @saved_cs_client      = @@character_set_client */ ;;
+/*!50106 CREATE*/ /*!50117 DEFINER=`root`@`localhost`*/ /*!50106 EVENT `beat` ON SCHEDULE EVERY 5 SECOND DO
+  CREATE PROCEDURE x */ ;;
+DELIMITER ;
+DELIMITER ;;
+CREATE DEFINER=`root`@`localhost` FUNCTION `f`() RETURNS bigint
+RETURN 1 ;;
+DELIMITER ;
+/*!50001 VIEW `v` AS select 1 */;
+-- Dump completed
+"""
+
+
+def read(text: bytes, product: products.Product = products.MARIADB) -> dict:  # type: ignore[type-arg]
+    reader = dumping.Reader(product.coordinates)
+    for line in io.BytesIO(text):
+        reader.line(line)
+    return reader.found()
+
+
+def test_objects_place_and_rows_of_a_dump() -> None:
+    found = read(MARIADB)
+    assert found["place"] == {"file": "mysqld-bin.000002", "position": 387}
+    assert found["counts"] == {"schemas": 1, "tables": 2, "views": 1, "routines": 1, "triggers": 1, "events": 1}
+    assert list(found["tables"]) == ["shop.a `b"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"(2,'two');", b"(2,'tw0');"), (b"(2,'two');", b"(2,'two'),\n(3,'three');"), (b"(2,'two');", b"(2,'two') ;\n")],
+)
+def test_other_rows_have_another_hash(old: bytes, new: bytes) -> None:
+    before, after = read(MARIADB)["tables"], read(MARIADB.replace(old, new))["tables"]
+    assert dumping.differences(before, after) == ["shop.a `b: other rows"]
+    assert dumping.differences(before, read(MARIADB.replace(b"USE `shop`", b"-- USE `other`"))["tables"]) == [
+        ".a `b: rows that were not there",
+        "shop.a `b: no rows",
+    ]
+
+
+def test_the_rest_of_a_dump_does_not_change_a_hash() -> None:
+    other = MARIADB.replace(b"POS=387", b"POS=400").replace(b"RETURN 1", b"RETURN 2")
+    assert dumping.differences(read(MARIADB)["tables"], read(other)["tables"]) == []
+
+
+def test_coordinates_of_mysql() -> None:
+    line = b"-- CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='bin.000007', SOURCE_LOG_POS=698318;\n"
+    assert read(line, products.MYSQL)["place"] == {"file": "bin.000007", "position": 698318}
+    assert read(b"\n" * 300 + line, products.MYSQL)["place"] is None, "a value may look like it, far behind"
+
+
+def test_the_tool_is_passed_on_byte_for_byte_with_its_status(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    (tmp_path / "dump").write_bytes(MARIADB)
+    notes = tmp_path / "notes.json"
+    argv = ["sh", "-c", f"cat '{tmp_path}/dump'; exit 3"]
+    assert dumping.main([str(notes), products.MARIADB.coordinates, *argv]) == 3
+    assert capfdbinary.readouterr().out == MARIADB
+    found = read_json(notes)
+    assert found and found["counts"]["tables"] == 2
+
+
+def test_a_fresh_server_keeps_its_own_accounts() -> None:
+    lines = [
+        b"CREATE USER `root`@`localhost` IDENTIFIED WITH 'auth_socket';\n",
+        b"CREATE USER `shop`@`localhost` IDENTIFIED WITH 'auth_socket';\n",
+        b"CREATE USER `mysql.sys`@`localhost` IDENTIFIED WITH 'x';\n",
+        b"GRANT SELECT ON `performance_schema`.* TO `mysql.session`@`localhost`;\n",
+        b"GRANT SELECT ON `shop`.* TO `shop`@`localhost`;\n",
+    ]
+    assert list(logical.fitting_accounts(lines)) == [lines[0].replace(b"CREATE", b"ALTER"), lines[1], lines[4]]
+
+
+@pytest.mark.parametrize("end", ["-- Dump completed on 2026-11-21\n", "-- Dump completed\n\n"])
+def test_a_dump_ends_as_its_tool_ends_one(tmp_path: Path, end: str) -> None:
+    dump = tmp_path / "data.sql"
+    dump.write_text("INSERT INTO t VALUES (1);\n" * 50 + end)
+    assert logical.ends_whole(dump)
+    dump.write_text("INSERT INTO t VALUES (1);\n" * 50)
+    assert not logical.ends_whole(dump)
