@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Set
 
 from ...errors import CaptureFailed, CommandFailed, IntegrityError
 from ...files import read_json
@@ -122,22 +122,27 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     _prove(job, product, options, receipt)
     if accounts.exists():
         fitted = accounts.with_name("fitted.sql")
-        fitted.write_bytes(b"".join(fitting_accounts(accounts.read_bytes().splitlines(True))))
+        present = {row[0].encode() for row in query(options, _ACCOUNTS)}
+        fitted.write_bytes(b"".join(fitting_accounts(accounts.read_bytes().splitlines(True), present)))
         feed(job, product, options, fitted)
     elif product.lock_root:
         query(options, product.lock_root)
     stop_side(job, {})
 
 
-_OWN_ACCOUNTS = re.compile(rb"(CREATE USER|GRANT .*? TO) [`'](mysql\.(sys|session|infoschema)|mariadb\.sys)[`']@")
-_ROOT = re.compile(rb"CREATE USER (?:/\*M?!\d+ IF NOT EXISTS \*/ )?([`']root[`']@[`']localhost[`'])")
+_OWN_ACCOUNTS = re.compile(rb"(CREATE USER|ALTER USER|GRANT .*? TO) [`'](mysql\.(sys|session|infoschema)|mariadb\.sys)[`']@")
+_CREATED = re.compile(rb"CREATE USER (?:/\*M?!\d+ IF NOT EXISTS \*/ )?(`(?:[^`]|``)*`@`(?:[^`]|``)*`)")
+_ACCOUNTS = "SELECT CONCAT('`', REPLACE(user, '`', '``'), '`@`', REPLACE(host, '`', '``'), '`') FROM mysql.user"
 
 
-def fitting_accounts(lines: List[bytes]) -> Iterator[bytes]:
-    """Yield the statements of an account dump that fit a fresh server: it has its own accounts, and ``root@localhost``."""
+def fitting_accounts(lines: List[bytes], present: Set[bytes]) -> Iterator[bytes]:
+    """Yield the statements of an account dump that fit a fresh server: what is ``present`` there is altered, its own stay."""
     for line in lines:
+        created = _CREATED.match(line)
+        if created and created.group(1) in present:
+            line = b"ALTER USER " + created.group(1) + line[created.end() :]
         if not _OWN_ACCOUNTS.match(line):
-            yield _ROOT.sub(rb"ALTER USER \1", line)
+            yield line
 
 
 def _forget_own_gtids(product: Product, options: Options) -> None:
