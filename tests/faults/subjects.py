@@ -63,8 +63,8 @@ class MysqlSubject:
         )
         for statement in statements:
             shop.sql(self._fleet, "SET sql_log_bin = 0; " + statement, self.host)
-        body = "SELECT GROUP_CONCAT(RANDOM_BYTES(1024) SEPARATOR '') FROM fault_bulk.seq_1_to_1024"
-        one = f"INSERT INTO fault_bulk.noise (body) {body}"
+        numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000)"
+        one = f"INSERT INTO fault_bulk.noise (body) {numbers} SELECT GROUP_CONCAT(RANDOM_BYTES(1048) SEPARATOR '') FROM numbers"
         settings = "SET sql_log_bin = 0; SET group_concat_max_len = 16777216; "
         shop.sql(self._fleet, settings + "; ".join([one] * mib), self.host)
 
@@ -77,6 +77,14 @@ class MysqlLogsSubject(MysqlSubject):
     """The same server, for what happens to its logs; one module of tests is its own."""
 
     module = "test_pitr"
+
+
+class Mysql9Subject(MysqlSubject):
+    """The other product: MySQL 9 with the same shop, backed up by CLONE."""
+
+    host = "crm-db1"
+    service = "mysql.service"
+    broken_settings = ("/etc/mysql/mysql.conf.d/99-fault.cnf", "[mysqld]\nthere_is_no_such_option = 1\n")
 
 
 class FilesSubject:
@@ -189,6 +197,7 @@ class OracleSubject:
 
 SUBJECTS: dict[str, Any] = {
     "mysql": MysqlSubject,
+    "mysql-9": Mysql9Subject,
     "mysql-pitr": MysqlLogsSubject,
     "files": FilesSubject,
     "powershare": PowerShareSubject,

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dumps of both products: complete, of one moment, proved when they are loaded; and one database out of any set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from integration.apps import App
+from lab_tools import repository, shop
+from lab_tools.fleet import Fleet
+from lab_tools.playbooks import Playbooks
+
+APPS = ("mysql", "mysql_9")
+ACCOUNTS = "SELECT user, host, plugin FROM mysql.user ORDER BY 1, 2"
+
+
+def back_up(playbooks: Playbooks, app: App, **variables: Any) -> dict[str, Any]:
+    return playbooks.run("backup", "--limit", app.host, app_mysql_method="logical", **variables).demand().record
+
+
+@pytest.mark.long
+def test_a_lost_server_comes_back_from_a_dump_and_its_logs(live: App, fleet: Fleet, playbooks: Playbooks) -> None:
+    """Made while the application writes: the dump is of one moment, and log backups follow it."""
+    live.start_writer()
+    accounts = shop.sql(fleet, ACCOUNTS, live.host)
+    full = back_up(playbooks, live)
+    receipt = repository.receipt(fleet, full["set"], live.host)
+    assert receipt["position"]["exact"] and receipt["facts"]["method"] == "dump"
+    assert {"shop.ledger", "shop.accounts"} <= set(receipt["facts"]["tables"])
+    known = live.last_known()
+    content = live.quiesce()
+    log = playbooks.run("backup", "--limit", live.host, backstay_kind="log").demand().record
+    assert log["kind"] == "log"
+    live.destroy()
+    done = playbooks.run("restore", "--limit", live.host, backstay_confirm=live.host).demand().record
+    assert {"content", "replay"} <= {check["name"] for check in done["checks"]}
+    assert live.prove(known=known) == content
+    assert shop.sql(fleet, ACCOUNTS, live.host) == accounts
+
+
+@pytest.mark.long
+def test_one_database_comes_back_into_the_running_server(live: App, fleet: Fleet, playbooks: Playbooks) -> None:
+    content = live.quiesce()
+    done = playbooks.run("backup", "--limit", live.host).demand().record
+    shop.sql(fleet, "CREATE SCHEMA other; CREATE TABLE other.stays (n INT); INSERT INTO other.stays VALUES (7)", live.host)
+    identity = live.identity()
+    shop.sql(fleet, "SET FOREIGN_KEY_CHECKS = 0; DROP TABLE shop.accounts", live.host)
+    try:
+        restored = playbooks.run(
+            "restore",
+            "--limit",
+            live.host,
+            backstay_confirm=live.host,
+            backstay_set=done["set"],
+            app_mysql_restore_database="shop",
+        ).demand()
+        assert live.prove() == content
+        assert live.identity() == identity, "the server was restarted"
+        assert shop.sql(fleet, "SELECT n FROM other.stays", live.host).strip() == "7"
+        assert "database" in {check["name"] for check in restored.record["checks"]}
+    finally:
+        shop.sql(fleet, "DROP SCHEMA other", live.host)
