@@ -102,6 +102,7 @@ def side_configuration(product: Product, directory: Path, user: str, settings: D
         "user": user,
         "event-scheduler": "OFF",
         "innodb-buffer-pool-size": "256M",
+        "innodb-flush-log-at-trx-commit": "2",  # a copy of a dead machine is thrown away; a clean end leaves nothing unwritten
         "max-allowed-packet": "1G",  # a replayed transaction may be as large as any that was committed
     }
     # Quoted: a bare value ends at a hash sign, and directories may have one.
