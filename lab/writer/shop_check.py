@@ -134,7 +134,8 @@ class Checker:
             f"SELECT COUNT(*), CAST(COALESCE(SUM({model.ARCHIVE_CHECKSUM}), 0) AS SIGNED) FROM shop_archive.order_lines"
         )
         (wanted_rows, wanted_total), *_ = self.rows(
-            "SELECT CAST(COALESCE(SUM(row_count), 0) AS SIGNED), CAST(COALESCE(SUM(crc_sum), 0) AS SIGNED) FROM shop_archive.seeded"
+            "SELECT CAST(COALESCE(SUM(row_count), 0) AS SIGNED), CAST(COALESCE(SUM(crc_sum), 0) AS SIGNED)"
+            " FROM shop_archive.seeded"
         )
         self.facts["archive_rows"] = rows
         self.expect("archive rows and checksum", [rows, total], [wanted_rows, wanted_total])

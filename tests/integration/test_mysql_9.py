@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Logs and moments of MySQL 9, and what CLONE refuses: the same shop as on MariaDB, whose writer records every commit's GTID."""
+"""Logs and moments of MySQL 9, and what CLONE refuses: the same shop, whose writer records every commit's GTID."""
 
 from __future__ import annotations
 

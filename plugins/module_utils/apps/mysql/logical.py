@@ -130,7 +130,7 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     stop_side(job, {})
 
 
-_OWN_ACCOUNTS = re.compile(rb"(CREATE USER|ALTER USER|GRANT .*? TO) [`'](mysql\.(sys|session|infoschema)|mariadb\.sys)[`']@")
+_OWN_ACCOUNTS = re.compile(rb"(CREATE USER|GRANT .*? TO) [`'](mysql\.(sys|session|infoschema)|mariadb\.sys)[`']@")
 _CREATED = re.compile(rb"CREATE USER (?:/\*M?!\d+ IF NOT EXISTS \*/ )?(`(?:[^`]|``)*`@`(?:[^`]|``)*`)")
 _ACCOUNTS = "SELECT CONCAT('`', REPLACE(user, '`', '``'), '`@`', REPLACE(host, '`', '``'), '`') FROM mysql.user"
 
@@ -139,10 +139,10 @@ def fitting_accounts(lines: List[bytes], present: Set[bytes]) -> Iterator[bytes]
     """Yield the statements of an account dump that fit a fresh server: what is ``present`` there is altered, its own stay."""
     for line in lines:
         created = _CREATED.match(line)
-        if created and created.group(1) in present:
-            line = b"ALTER USER " + created.group(1) + line[created.end() :]
-        if not _OWN_ACCOUNTS.match(line):
-            yield line
+        if _OWN_ACCOUNTS.match(line):
+            continue
+        there = created and created.group(1) in present
+        yield b"ALTER USER " + created.group(1) + line[created.end() :] if created and there else line
 
 
 def _forget_own_gtids(product: Product, options: Options) -> None:

@@ -9,7 +9,7 @@ Measured: docs/systems/mysql.md.
 from __future__ import annotations
 
 import re
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Set, Tuple
 
 from ...errors import BadInput
 
@@ -159,7 +159,7 @@ def series(version: str) -> Tuple[int, ...]:
 
 def missing_privileges(grants: List[str], wanted: Privileges) -> List[str]:
     """Return which of ``wanted`` no global grant (``ON *.*``) in ``grants`` gives; ALL PRIVILEGES grants them all."""
-    granted = set()
+    granted: Set[str] = set()
     for grant in grants:
         match = re.match(r"GRANT (.*) ON \*\.\* TO ", grant)
         if match:

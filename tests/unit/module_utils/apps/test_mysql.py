@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import errors, process
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import calls, client, inspection, physical, products, side
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import (
+    calls,
+    client,
+    inspection,
+    physical,
+    products,
+    side,
+)
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import land
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,8 +179,13 @@ def test_a_restore_target_with_other_data_or_too_little_room_is_refused(programs
 
 
 def test_a_set_of_another_series_is_refused() -> None:
-    assert inspection.source_check(products.MARIADB, {"version": "10.11.2-MariaDB"}, "11.8.3", "mariadb-backup")["status"] == "failed"
-    assert inspection.source_check(products.MARIADB, {"version": "11.8.1-MariaDB"}, "11.8.3", "mariadb-backup")["status"] == "ok"
+    assert (
+        inspection.source_check(products.MARIADB, {"version": "10.11.2-MariaDB"}, "11.8.3", "mariadb-backup")["status"]
+        == "failed"
+    )
+    assert (
+        inspection.source_check(products.MARIADB, {"version": "11.8.1-MariaDB"}, "11.8.3", "mariadb-backup")["status"] == "ok"
+    )
     assert inspection.source_check(products.MARIADB, {}, "11.8.3", "mariadb-backup")["status"] == "ok"
     assert inspection.source_check(products.MYSQL, {"version": "8.4.3"}, "9.7.4", "clone")["status"] == "failed"
     assert inspection.source_check(products.MYSQL, {"version": "8.4.3"}, "9.7.4", "dump")["status"] == "ok", "a dump moves on"
@@ -259,7 +271,14 @@ def job_with(tmp_path: Path, checkpoints: str = CHECKPOINTS) -> Any:
     notes.mkdir()
     (notes / "mariadb_backup_checkpoints").write_text(checkpoints)
     (notes / "mariadb_backup_info").write_text(INFO)
-    facts = {"product": "mariadb", "method": "mariadb-backup", "version": "11.8.3-MariaDB", "datadir": "/d", "server_id": "7", "socket": "/s"}
+    facts = {
+        "product": "mariadb",
+        "method": "mariadb-backup",
+        "version": "11.8.3-MariaDB",
+        "datadir": "/d",
+        "server_id": "7",
+        "socket": "/s",
+    }
     facts.update(counts={"tables": 2}, tool_version="11.8.3", settings={})  # type: ignore[arg-type]
     return SimpleNamespace(work=tmp_path, specification={"facts": facts, "kind": "full", "set": "s"})
 
@@ -380,7 +399,11 @@ def test_a_side_server_touches_nothing_of_the_hosts_own(directory: str, product:
         value = str(options[name])
         assert value.startswith('"')
         assert value[1:-1].replace('\\"', '"').replace("\\\\", "\\").startswith(directory + "/")
-    for name in ("skip-networking", "skip-log-bin", {"mariadb": "skip-slave-start", "mysql": "skip-replica-start"}[product.name]):
+    for name in (
+        "skip-networking",
+        "skip-log-bin",
+        {"mariadb": "skip-slave-start", "mysql": "skip-replica-start"}[product.name],
+    ):
         assert options[name] is None
     assert options["event-scheduler"] == '"OFF"'
     assert options["innodb_page_size"] == '"8192"'

@@ -94,7 +94,11 @@ def test_a_fresh_server_keeps_its_own_accounts() -> None:
         b"GRANT SELECT ON `performance_schema`.* TO `mysql.session`@`localhost`;\n",
         b"GRANT SELECT ON `shop`.* TO `shop`@`localhost`;\n",
     ]
-    assert list(logical.fitting_accounts(lines, {b"`root`@`localhost`", b"`mysql.sys`@`localhost`"})) == [lines[0].replace(b"CREATE", b"ALTER"), lines[1], lines[4]]
+    assert list(logical.fitting_accounts(lines, {b"`root`@`localhost`", b"`mysql.sys`@`localhost`"})) == [
+        lines[0].replace(b"CREATE", b"ALTER"),
+        lines[1],
+        lines[4],
+    ]
 
 
 @pytest.mark.parametrize("end", ["-- Dump completed on 2026-11-21\n", "-- Dump completed\n\n"])

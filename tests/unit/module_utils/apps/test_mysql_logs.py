@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import binlog, history, inspection, logs, products, replay
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import (
+    binlog,
+    history,
+    inspection,
+    logs,
+    products,
+    replay,
+)
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
