@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Set
 
 from ...errors import CaptureFailed, CommandFailed, IntegrityError
 from ...files import read_json
-from ...process import last_line, require, spawn, spell_status
+from ...process import last_line, run, spawn, spell_status, telling_line
 from .client import (
     USER_SCHEMAS,
     Options,
@@ -110,9 +110,7 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     if not ends_whole(dump):
         raise IntegrityError("the dump does not end as its tool ends one")
     configure(job, directory, user)
-    words = [word.format(data=directory / "data", account=user) for word in product.initialise]
-    words.insert(1, f"--defaults-file={directory}/my.cnf")
-    require(words, 600, account=user)
+    _initialise(product, directory, user)
     start_side(job, dict(arguments, detached=False))
     options = {"socket": f"{directory}/server.sock", "no_defaults": True}
     await_server(options, 300, job.seen["side"])
@@ -149,6 +147,16 @@ def _forget_own_gtids(product: Product, options: Options) -> None:
     """Empty the GTIDs of a fresh server: a dump that brings its own is refused (3546) where they overlap."""
     if product.dump_gtids and value(options, product.logged_gtids):
         query(options, "RESET BINARY LOGS AND GTIDS")
+
+
+def _initialise(product: Product, directory: Path, user: str) -> None:
+    """Make the empty data directory of a server whose configuration is written. Raise CommandFailed with its last complaint."""
+    places = {"options": directory / "my.cnf", "data": directory / "data", "account": user}
+    done = run([word.format(**places) for word in product.initialise], 600, account=user)
+    if done.status != 0:
+        log = directory / "error.log"
+        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else done.stderr
+        raise CommandFailed(f"{product.initialise[0]} {spell_status(done.status)}: {telling_line(said)}")
 
 
 def ends_whole(dump: Path) -> bool:

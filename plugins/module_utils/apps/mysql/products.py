@@ -42,7 +42,7 @@ class Product(NamedTuple):
     replay_options: Tuple[str, ...]  # of the tool that turns logs into statements
     client_options: Tuple[str, ...]  # of the client that is fed
     side_lines: Tuple[str, ...]  # of a server on a copy: nobody reaches it, nothing of the host's own server
-    initialise: Tuple[str, ...]  # makes an empty data directory; {data}, {account}
+    initialise: Tuple[str, ...]  # makes an empty data directory; {options}, {data}, {account}
     lock_root: str  # what makes root of an empty server the host's root; empty: it is
     dump_options: Tuple[str, ...]
     dump_gtids: Tuple[str, ...]  # ... when the server has GTIDs
@@ -85,7 +85,7 @@ MARIADB = Product(
     client_options=("--binary-mode", "--local-infile=0", "--max-allowed-packet=1G", "--abort-source-on-error", "--batch"),
     side_lines=("skip-networking", "skip-log-bin", "skip-slave-start"),
     initialise=(
-        "mariadb-install-db", "--no-defaults", "--datadir={data}", "--skip-test-db", "--skip-name-resolve",
+        "mariadb-install-db", "--defaults-file={options}", "--datadir={data}", "--skip-test-db", "--skip-name-resolve",
         "--auth-root-authentication-method=socket",
     ),
     lock_root="",
@@ -124,8 +124,8 @@ MYSQL = Product(
     replay_options=("--no-defaults", "--verify-binlog-checksum"),
     client_options=("--binary-mode", "--local-infile=0", "--max-allowed-packet=1G", "--batch"),
     # auth_socket: where it comes from an option file of the source, root could not log in to the copy.
-    side_lines=("skip-networking", "skip-log-bin", "skip-replica-start", "mysqlx=OFF", "plugin-load-add=auth_socket.so"),
-    initialise=("mysqld", "--no-defaults", "--initialize-insecure", "--datadir={data}", "--user={account}"),
+    side_lines=("skip-networking", "skip-log-bin", "skip-replica-start", "loose-mysqlx=OFF", "plugin-load-add=auth_socket.so"),
+    initialise=("mysqld", "--defaults-file={options}", "--initialize-insecure", "--datadir={data}", "--user={account}"),
     lock_root="ALTER USER root@localhost IDENTIFIED WITH auth_socket",
     dump_options=(*_DUMP, "--source-data=2", "--no-tablespaces"),
     dump_gtids=("--set-gtid-purged=ON",),
