@@ -119,7 +119,7 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     feed(job, product, options, dump)
     _prove(job, product, options, receipt)
     if accounts.exists():
-        fitted = accounts.with_name("fitted.sql")
+        fitted = job.work / "accounts.sql"  # not where the server's account could lead it elsewhere
         present = {row[0].encode() for row in query(options, _ACCOUNTS)}
         fitted.write_bytes(b"".join(fitting_accounts(accounts.read_bytes().splitlines(True), present)))
         feed(job, product, options, fitted)

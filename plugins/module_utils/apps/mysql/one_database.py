@@ -7,13 +7,14 @@ in silence, or refused (3546).
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
 from ...errors import BadInput, CommandFailed
 from ...files import private_directory
-from ...process import last_line, spawn, spell_status
+from ...process import Tail, last_line, spawn, spell_status
 from .client import Options, await_server
 from .dumping import differences
 from .logical import dump_argv, ends_whole, feed, read_again, schemas
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     """Replace one database of the live server by that of a copy.
 
-    ``arguments``: database, socket and defaults_extra_file (of the copy), live_socket, aside (directory for a dump of what is
-    replaced), work (directory for what is loaded), keep_aside.
+    ``arguments``: database, socket and defaults_extra_file (of the copy), live_socket, yard (gets a dump of what is replaced, in
+    ``former-databases``; nobody but root writes there), keep_aside.
 
     Raise BadInput when the copy has no such database, before anything is touched; CommandFailed names the dump of the former
     database when loading fails.
@@ -41,10 +42,13 @@ def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     found = schemas(copy)
     if name not in found:
         raise BadInput(f"the restored copy has no database '{name}'", "it has " + (", ".join(found) or "none"))
-    fresh = dump_to(job, product, copy, name, Path(arguments["work"]) / "database.sql")
-    former = None
+    run, yard, former = job.specification["run"], Path(arguments["yard"]), None
+    passing = yard / f"copy-{run}"
+    job.folder.note_made("directory", str(passing))
+    job.cleanups.append(lambda: shutil.rmtree(str(passing), ignore_errors=True))
+    fresh = dump_to(job, product, copy, name, passing / "database.sql")
     if name in schemas(live):
-        former = dump_to(job, product, live, name, Path(arguments["aside"]) / f"{job.specification['run']}.sql")
+        former = dump_to(job, product, live, name, yard / "former-databases" / f"{run}.sql")
     try:
         feed(job, product, live, fresh)
     except CommandFailed as error:
@@ -68,9 +72,9 @@ def dump_to(job: Job, product: Product, options: Options, database: str, path: P
     job.begin_step(f"dump {database}")
     with path.open("wb") as stream:
         process = spawn(argv, stdout=stream, stderr=subprocess.PIPE)
-        job.watch([process], lambda: path.stat().st_size)
         assert process.stderr is not None
-        said = process.stderr.read().decode("utf-8", "replace")
+        said = Tail(process.stderr)
+        job.watch([process], lambda: path.stat().st_size)
     if process.returncode != 0 or not ends_whole(path):
-        raise CommandFailed(f"{product.dump} of {database} {spell_status(process.returncode)}: {last_line(said)}")
+        raise CommandFailed(f"{product.dump} of {database} {spell_status(process.returncode)}: {last_line(said.text())}")
     return path
