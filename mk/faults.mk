@@ -3,7 +3,8 @@
 APP ?= mysql
 FAULTS ?= full
 FAULTS_SEED ?=
-# The subjects of tests/faults/subjects.py; those that run side by side have labs and ports of their own.
+# The subjects of tests/faults/subjects.py, but for mysql-9, of which mysql has the engine's part in the short form; those that run side by
+# side have labs and ports of their own.
 FAULT_SUBJECTS := mysql mysql-pitr files powershare oracle
 faults-short-mysql: export BACKSTAY_LAB_PORT := 47000
 faults-short-mysql-pitr: export BACKSTAY_LAB_PORT := 47200

@@ -127,7 +127,7 @@ def test_what_runs_on_hosts_imports_only_the_standard_library(path: Path) -> Non
 def test_every_subject_of_faults_has_a_short_run_in_a_lab_of_its_own() -> None:
     rules = (ROOT / "mk" / "faults.mk").read_text(encoding="utf-8")
     subjects = re.search(r"^FAULT_SUBJECTS := (.*)$", rules, re.MULTILINE)
-    wanted = set(SUBJECTS)
+    wanted = set(SUBJECTS) - {"mysql-9"}  # see mk/faults.mk
     assert subjects and set(subjects[1].split()) == wanted
     ports = re.findall(r"^faults-short-([\w-]+): export BACKSTAY_LAB_PORT := (\d+)$", rules, re.MULTILINE)
     assert {name for name, _port in ports} == wanted

@@ -363,3 +363,23 @@ def test_a_plan_carries_its_own_hash(sets: list[Summary], moment: datetime) -> N
         {"sets": [*made["sets"], "x"]},
     ):
         assert plan_hash(dict(made, **change)) != made["hash"]
+
+
+def stretched(first: int, last: int) -> Summary:
+    """Return a data set whose place is known to lie between two only."""
+    return dict(data("clone", "full", None, last), first=place(first))
+
+
+def test_logs_lead_from_the_earliest_place_of_inexact_data() -> None:
+    """A log set was made while the data was cloned: it is needed, because the clone may stand before its end."""
+    sets = [stretched(2, 4), log("before", 1, 2), log("between", 2, 3), log("after", 3, 6)]
+    assert plan(sets, NOW, at(5))["sets"] == ["clone", "between", "after"]
+    assert plan([sets[0], *sets[2:]], NOW)["sets"] == ["clone", "between", "after"]
+
+
+def test_logs_that_do_not_pass_the_latest_place_of_inexact_data_are_of_no_use() -> None:
+    sets = [data("full", "full", None, 1), stretched(2, 4), log("first", 1, 3)]
+    assert plan(sets, NOW)["sets"] == ["clone"]
+    assert plan(sets, NOW, wanted_set="first")["sets"] == ["full", "first"]
+    with pytest.raises(PlanRefused):
+        plan([stretched(2, 4), log("late", 3, 6)], NOW, at(5))

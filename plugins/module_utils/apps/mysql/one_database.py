@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     """Replace one database of the live server by that of a copy.
 
-    ``arguments``: database, socket and defaults_extra_file (of the copy), live_socket, yard (gets a dump of what is replaced, in
+    ``arguments``: database, socket and defaults_extra_file (of the copy), live_socket, yard (gets a dump of what is replaced in
     ``former-databases``; nobody but root writes there), keep_aside.
 
     Raise BadInput when the copy has no such database, before anything is touched; CommandFailed names the dump of the former

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a clone may be trusted with: its place, which the server on it tells, and what it would leave out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import clone, inspection, products, replay
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, IntegrityError
+
+UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+RECEIPT = {
+    "position": {"not_before": {"file": "bin.000002", "position": 400}, "not_after": {"file": "bin.000003", "position": 900}}
+}
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, module: Any, rows: list[list[str]], gtids: str = f"{UUID}:1-5") -> None:
+    monkeypatch.setattr(module, "query", lambda *_arguments: rows)
+    monkeypatch.setattr(module, "value", lambda *_arguments: gtids)
+
+
+@pytest.mark.parametrize(("file", "position"), [("bin.000002", 400), ("./bin.000002", 4000), ("bin.000003", 900)])
+def test_the_place_of_a_clone_lies_between_what_was_noted(monkeypatch: pytest.MonkeyPatch, file: str, position: int) -> None:
+    answering(monkeypatch, replay, [[file, str(position)]])
+    found = replay.started_place({}, RECEIPT)
+    assert found == {"file": file.removeprefix("./"), "position": position, "gtid": f"{UUID}:1-5"}
+
+
+@pytest.mark.parametrize("rows", [[["bin.000002", "399"]], [["bin.000003", "901"]], [["bin.000004", "4"]], [["", "0"]], []])
+def test_another_place_is_that_of_another_clone(monkeypatch: pytest.MonkeyPatch, rows: list[list[str]]) -> None:
+    answering(monkeypatch, replay, rows)
+    with pytest.raises(IntegrityError, match="clone"):
+        replay.started_place({}, RECEIPT)
+
+
+@pytest.mark.parametrize(
+    ("found", "fits"), [(f"{UUID}:1-5", True), (f"{UUID}:1-4", False), (f"{UUID}:1-6", False), ("", False)]
+)
+def test_what_was_skipped_in_silence_is_noticed(monkeypatch: pytest.MonkeyPatch, found: str, fits: bool) -> None:
+    """A server that has a GTID already does not replay it, and says nothing."""
+    answering(monkeypatch, replay, [], found)
+    if fits:
+        replay.demand_gtids(products.MYSQL, {}, f"{UUID}:1-5", "after the replay")
+    else:
+        with pytest.raises(IntegrityError, match=r"after the replay the server has the GTIDs"):
+            replay.demand_gtids(products.MYSQL, {}, f"{UUID}:1-5", "after the replay")
+    replay.demand_gtids(products.MARIADB, {}, "0-7-1", "after the replay")  # it keeps no set of them
+
+
+VALUES = {"datadir": "/var/lib/mysql/"}
+
+
+def test_tables_outside_innodb_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "query", lambda *_arguments: [["ACTIVE"]])
+    monkeypatch.setattr(inspection, "foreign_tables", lambda _options: ["old.counter (MyISAM)"])
+    (check,) = inspection.clone_checks({}, VALUES)
+    assert check["status"] == "failed" and "old.counter (MyISAM)" in check["detail"] and "logical" in check["hint"]
+
+
+def test_a_server_without_the_plugin_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "query", lambda *_arguments: [])
+    (check,) = inspection.clone_checks({}, VALUES)
+    assert check["status"] == "failed" and "INSTALL PLUGIN clone" in check["hint"]
+
+
+def test_a_clone_inside_the_data_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "query", lambda *_arguments: [["ACTIVE"]])
+    monkeypatch.setattr(inspection, "foreign_tables", lambda _options: [])
+    (check,) = inspection.clone_checks({"clone_directory": "/var/lib/mysql/#sql-backstay"}, VALUES)
+    assert check["status"] == "failed" and "app_mysql_clone_directory" in check["hint"]
+
+
+@pytest.mark.parametrize(
+    ("product", "method", "kind", "status"),
+    [
+        (products.MYSQL, "clone", "incremental", "failed"),
+        (products.MYSQL, "clone", "log", "ok"),
+        (products.MARIADB, "dump", "incremental", "failed"),
+        (products.MARIADB, "mariadb-backup", "incremental", "ok"),
+    ],
+)
+def test_a_product_has_the_kinds_that_it_has(product: products.Product, method: str, kind: str, status: str) -> None:
+    """MY-3: nothing is advertised that is not there."""
+    assert inspection.kind_check(product, method, kind)["status"] == status
+
+
+def test_without_gtids_there_are_no_log_backups() -> None:
+    values = {"log_bin": "ON", "gtid_mode": "OFF", "sync_binlog": "1", "innodb_flush_log_at_trx_commit": "1", "server_id": "7"}
+    assert inspection.binary_log_check(products.MYSQL, values, "log")["status"] == "failed"
+    assert inspection.binary_log_check(products.MYSQL, values)["status"] == "warning"
+    assert inspection.binary_log_check(products.MYSQL, dict(values, gtid_mode="ON"), "log")["status"] == "ok"
+
+
+def test_every_method_has_its_privileges() -> None:
+    for product in products.PRODUCTS.values():
+        assert set(product.privileges) == {product.physical, "dump"}
+    with pytest.raises(BadInput):
+        inspection.method_of(products.MYSQL, "snapshot")
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"), [("/a b", "'/a b'"), ("/it's", "'/it\\'s'"), ("/back\\slash", "'/back\\\\slash'")]
+)
+def test_a_path_is_quoted_for_the_server(text: str, literal: str) -> None:
+    assert clone.quoted(text) == literal
