@@ -48,7 +48,7 @@ def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     job.cleanups.append(lambda: shutil.rmtree(str(passing), ignore_errors=True))
     fresh = dump_to(job, product, copy, name, passing / "database.sql")
     if name in schemas(live):
-        former = dump_to(job, product, live, name, yard / "former-databases" / f"{run}.sql")
+        former = _keep(job, product, live, name, yard / "former-databases" / f"{run}.sql")
     try:
         feed(job, product, live, fresh)
     except CommandFailed as error:
@@ -63,11 +63,20 @@ def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
         former.unlink()
 
 
-def dump_to(job: Job, product: Product, options: Options, database: str, path: Path) -> Path:
+def _keep(job: Job, product: Product, options: Options, database: str, path: Path) -> Path:
+    """Dump what is replaced, as far as it goes: it may be damaged, which is why it is replaced. Then the result warns."""
+    try:
+        return dump_to(job, product, options, database, path, "--force")
+    except CommandFailed as error:
+        job.seen["checks"].append({"name": "former database", "status": "warning", "detail": f"kept in part: {error.message}"})
+        return path
+
+
+def dump_to(job: Job, product: Product, options: Options, database: str, path: Path, *more: str) -> Path:
     """Dump one database into the file ``path``, replacing what has its name where it is loaded; return it."""
     private_directory(path.parent)
     argv = dump_argv(product, options, [database], False)
-    argv.insert(argv.index("--databases"), "--add-drop-database")
+    argv[argv.index("--databases") : argv.index("--databases")] = ["--add-drop-database", *more]
     argv = [word for word in argv if not word.startswith(("--master-data", "--source-data"))]
     job.begin_step(f"dump {database}")
     with path.open("wb") as stream:
