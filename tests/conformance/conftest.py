@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from lab_tools import powershare, short_form
+from lab_tools.domino_standin import Server as DominoServer
 from lab_tools.fleet import Fleet
 from lab_tools.oracle_standin import Server as OracleServer
 from lab_tools.powershare import Server
 
-HOSTS = {"mail1", *powershare.CATALOGS, "oracle1", "oracle2", "oracle-spare1"}
+HOSTS = {"mail1", *powershare.CATALOGS, "oracle1", "oracle2", "oracle-spare1", "domino1", "domino2", "domino9"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -101,3 +102,25 @@ def oracle_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracl
     server.create("--no-cdb")
     yield server
     server.crash()
+
+
+@pytest.fixture
+def new_domino(tmp_path: Path) -> Iterator[Callable[..., DominoServer]]:
+    """Makes Domino servers on this machine, each running; they end with the test."""
+    made: list[DominoServer] = []
+
+    def new(*options: str, name: str = "host") -> DominoServer:
+        server = DominoServer(tmp_path / name)
+        made.append(server)
+        server.create(*options)
+        return server
+
+    yield new
+    for server in made:
+        server.end()
+
+
+@pytest.fixture
+def domino(new_domino: Callable[..., DominoServer]) -> DominoServer:
+    """A server of release 14 with transaction logging of archive style."""
+    return new_domino()
