@@ -23,8 +23,11 @@ def _examined(file: Path, states: tuple[bytes, ...]) -> tuple[dict[str, Any], li
     return {**header, "state": state.decode()}, notes, problems
 
 
-def report(places: Places, *, running: dict[str, str] | None = None) -> dict[str, Any]:
-    """Return what the databases hold and what is wrong; ``running``: what the server that asks could not open, and why."""
+def report(places: Places, known: list[str], *, running: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return what the databases hold and what is wrong; ``known`` documents (``PATH:ID:HASH``) have to be there.
+
+    running: what the server that asks could not open, and why.
+    """
     problems = [f"{path}: {reason}" for path, reason in (running or {}).items()]
     databases: dict[str, Any] = {}
     for path, file in sorted(nsf.located(places.data).items()):
@@ -37,6 +40,7 @@ def report(places: Places, *, running: dict[str, str] | None = None) -> dict[str
             continue
         problems += [f"{path}: {problem}" for problem in [*wrong, *_attachment_problems(places, notes)]]
         databases[path] = _summary(header, notes)
+    problems += known_problems(places, known)
     content = sorted((path, entry["last_hash"]) for path, entry in databases.items())
     return {
         "ok": not problems,

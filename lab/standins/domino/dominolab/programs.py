@@ -70,10 +70,10 @@ def lab_check(argv: list[str]) -> int:
     options = top.parse_args(argv)
     places = Places(sys.argv[0])
     try:
-        found = ask(places, do="report") if is_running(places) else check.report(places)
-        found["problems"] += check.known_problems(places, options.at)
-        if options.confirmed:
-            found["problems"] += check.known_problems(places, check.confirmed(options.confirmed))
+        # What is known comes first: a document that arrives meanwhile would be looked for in pages that still are half written.
+        known = options.at + (check.confirmed(options.confirmed) if options.confirmed else [])
+        running = is_running(places)
+        found = ask(places, do="report", known=known) if running else check.report(places, known)
     except (DominoError, OSError) as error:
         print(json.dumps({"ok": False, "problems": [f"cannot be read: {error}"]}))
         return 2

@@ -185,7 +185,7 @@ class Server:
             return self.store.need(request["database"]).notes()
         if verb == "report":
             self.store.checkpoint()
-            return check.report(self.places, running=self.store.unusable)
+            return check.report(self.places, request["known"], running=self.store.unusable)
         raise DominoError(f"unknown request {verb}")
 
     def _deliver(self, database: str, body: str, attachment: str) -> dict[str, Any]:

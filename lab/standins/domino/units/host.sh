@@ -12,7 +12,9 @@ python3 -m compileall -q "$software/software.new/dominolab"
 rm -rf "$software/software"
 mv "$software/software.new" "$software/software"
 ln -sfn software/bin "$software/bin"
-ln -sfn "$software/bin/domino" /usr/bin/domino
+printf '#!/bin/sh\nexec %s/bin/domino "$@"\n' "$software" > /usr/bin/domino.new
+chmod 0755 /usr/bin/domino.new
+mv /usr/bin/domino.new /usr/bin/domino
 
 cp /opt/domino/units/domino.service /opt/domino/units/mailwriter.service /etc/systemd/system/
 systemctl daemon-reload
