@@ -82,7 +82,7 @@ class Server:
                 self.say(f"Database Server started on {self.places.settings['name']}")
                 self._serve(listener)
                 self.store.close_all()
-        except PanicError as error:
+        except (PanicError, OSError) as error:
             self.say(f"PANIC: {error}")
             return 5
         except DominoError as error:
@@ -159,15 +159,18 @@ class Server:
 
     def _answer(self, connection: socket.socket) -> None:
         """Answer one request of a program: one line of JSON each way."""
-        with connection:
+        with connection, connection.makefile("rb") as stream:
             connection.settimeout(5)
-            with contextlib.suppress(OSError, ValueError), connection.makefile("rwb") as stream:
+            try:
                 request = json.loads(stream.readline())
-                try:
-                    answer = {"answer": self._do(request)}
-                except DominoError as error:
-                    answer = {"error": str(error)}
-                stream.write(json.dumps(answer).encode() + b"\n")
+            except (OSError, ValueError):
+                return  # whoever asked has gone
+            try:
+                answer = {"answer": self._do(request)}
+            except DominoError as error:
+                answer = {"error": str(error)}
+            with contextlib.suppress(OSError):
+                connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def _do(self, request: dict[str, Any]) -> Any:
         verb = request.pop("do")
