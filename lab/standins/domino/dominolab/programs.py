@@ -193,6 +193,6 @@ def main(name: str, argv: list[str]) -> int:
     call = table.get(name) or globals()[name.replace("-", "_")]
     try:
         return call(argv)
-    except DominoError as error:
+    except (DominoError, OSError) as error:
         print(error, flush=True)
         return 1
