@@ -249,9 +249,10 @@ def test_item_14_attachments_need_their_nlo_files_and_the_servers_own_id(domino:
 def test_item_15_a_replica_that_was_restored_to_the_past_is_overwritten(domino: Server) -> None:
     two_moments(domino)
     domino.console("set config ServerTasks=Update,Replica", "was set to")
-    last = domino.deliver("mail/anna.nsf", 1)
+    last = domino.deliver("mail/anna.nsf", 1, "--attachment", "it travels with its document")
     partner = domino.root / "var/lib/domino-standin/partner"
-    wait_until(lambda: any(last.hash in path.read_text() for path in partner.iterdir()), "the other server has it")
+    wait_until(lambda: any(last.hash in path.read_text() for path in partner.glob("*.notes")), "the other server has it")
+    shutil.rmtree(domino.root / "local/daos/0001")
     domino.restore("mail/anna.nsf", "--target", "mail/back.nsf")
     wait_until(lambda: "Replicator: mail/back.nsf" in domino.said(), "the replica was brought to the newest")
     assert domino.in_order()["mail/back.nsf"]["last_hash"] == last.hash

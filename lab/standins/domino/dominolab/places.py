@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,15 @@ class Places:
     def socket(self) -> Path:
         """Return where the running server listens."""
         return self.own / "server.sock"
+
+    @contextlib.contextmanager
+    def socket_address(self) -> Iterator[str]:
+        """Give the address of that socket in a form that is short enough whatever the path is."""
+        folder = os.open(self.own, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield f"/proc/self/fd/{folder}/{self.socket.name}"
+        finally:
+            os.close(folder)
 
     @property
     def console_log(self) -> Path:

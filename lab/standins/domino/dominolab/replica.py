@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from pathlib import Path
 from typing import Any
 
-from dominolab import nsf
+from dominolab import daos, nsf
 from dominolab.database import Database
+from dominolab.errors import DominoError
+from dominolab.places import Places
 from dominolab.store import Store
 
 
 class Partner:
     """Replicas by replica ID; the newer documents win, whoever has them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.folder = places.own / "partner"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._attachments = self.folder / "attachments"
         self._notes: dict[str, list[dict[str, Any]]] = {}
 
     def _known(self, replica: str) -> list[dict[str, Any]]:
@@ -40,10 +44,19 @@ class Partner:
 
     def _take(self, database: Database, known: list[dict[str, Any]]) -> None:
         fresh = [database.page(nsf.TALLY + number) for number in range(len(known) + 1, database.count + 1)]
+        for note in fresh:
+            if note.get("nlo"):
+                self._take_attachment(note["nlo"])
         if fresh:
             with (self.folder / f"{database.header['replica']}.notes").open("a", encoding="utf-8") as handle:
                 handle.writelines(json.dumps(note) + "\n" for note in fresh)
             known += fresh
+
+    def _take_attachment(self, name: str) -> None:
+        # One that cannot be opened here does not travel.
+        with contextlib.suppress(DominoError):
+            self._attachments.mkdir(exist_ok=True)
+            (self._attachments / name).write_bytes(daos.read(self.places, name))
 
     def _give(self, store: Store, database: Database, known: list[dict[str, Any]]) -> None:
         """Make the database what the other server has, note by note through the log."""
@@ -52,4 +65,6 @@ class Partner:
             (n for n in range(1, common + 1) if database.page(nsf.TALLY + n)["hash"] != known[n - 1]["hash"]), common + 1
         )
         for note in known[same - 1 :]:
+            if note.get("nlo") and (self._attachments / note["nlo"]).exists():
+                daos.store(self.places, (self._attachments / note["nlo"]).read_bytes())
             store.change(database, database.with_note(note))

@@ -36,7 +36,7 @@ class Server:
         self.running: dict[str, Iterator[float]] = {}
         self._due: dict[str, float] = {}
         self.store = Store(places, self.say)
-        self.partner = Partner(places.own / "partner")
+        self.partner = Partner(places)
         self._logger: subprocess.Popen[bytes] | None = None
 
     def say(self, text: str) -> None:
@@ -98,7 +98,8 @@ class Server:
         listener = socket.socket(socket.AF_UNIX)
         with contextlib.suppress(FileNotFoundError):
             self.places.socket.unlink()
-        listener.bind(str(self.places.socket))
+        with self.places.socket_address() as address:
+            listener.bind(address)
         listener.listen(64)
         try:
             yield listener
@@ -204,7 +205,8 @@ def ask(places: Places, **request: Any) -> Any:
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.settimeout(60)
-            connection.connect(str(places.socket))
+            with places.socket_address() as address:
+                connection.connect(address)
             with connection.makefile("rwb") as stream:
                 stream.write(json.dumps(request).encode() + b"\n")
                 stream.flush()
@@ -223,7 +225,8 @@ def is_running(places: Places) -> bool:
     """Return whether a server process listens."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
-            connection.connect(str(places.socket))
+            with places.socket_address() as address:
+                connection.connect(address)
         except OSError:
             return False
     return True
