@@ -43,12 +43,12 @@ def receipts(fleet: Fleet, host: str = HOST) -> list[str]:
     return sorted(found)
 
 
-def receipt(fleet: Fleet, wanted: str, host: str = HOST) -> dict[str, Any]:
+def receipt(fleet: Fleet, wanted: str, host: str = HOST, name: str | None = None) -> dict[str, Any]:
     """Return the receipt of set ``wanted`` as it lies in the repository."""
-    for snapshot in snapshots(fleet, host):
+    for snapshot in snapshots(fleet, host, name):
         if {f"set={wanted}", "part=receipt"} <= set(snapshot.get("tags") or []):
-            return dict(json.loads(restic(fleet, "dump", snapshot["id"], snapshot["paths"][0], host=host)))
-    raise AssertionError(f"set {wanted} has no receipt in the repository of {host}")
+            return dict(json.loads(restic(fleet, "dump", snapshot["id"], snapshot["paths"][0], host=host, name=name)))
+    raise AssertionError(f"set {wanted} has no receipt in the repository of {name or host}")
 
 
 def data_blob(fleet: Fleet, snapshot: str, host: str = HOST) -> Blob:
