@@ -244,7 +244,7 @@ class Instance:
                 self.knob("held").touch()
                 while knob.exists():
                     time.sleep(0.02)
-                self.knob("held").unlink()
+                self.knob("held").unlink(missing_ok=True)  # whoever held it may have cleaned up
                 continue
             knob.unlink()
             os.kill(os.getpid() if name == "kill_rman_at" else self.sga()["pid"], signal.SIGKILL)

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import os
 import random
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -140,23 +141,24 @@ def _redo_position(db: Instance) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def write_forever(db: Instance, log: Path, rate: float) -> None:
-    """Commit until killed; every durable commit gets a synced line in the log."""
+    """Commit until killed; every durable commit gets a synced line in the log. Who asks it to end waits for the commit."""
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     said = ""
     while True:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
             known = commit(db)
+            moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            os.write(descriptor, f"{moment} commit {known['id']} {known['hash']} {known['scn']}\n".encode())
+            os.fdatasync(descriptor)
+            pause = 1 / rate
         except (OracleError, OSError) as error:
             reason = str(error).splitlines()[0]
             if reason != said:
                 print(f"waiting: {reason}", flush=True)
-            said = reason
-            time.sleep(0.5)
-            continue
-        moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        os.write(descriptor, f"{moment} commit {known['id']} {known['hash']} {known['scn']}\n".encode())
-        os.fdatasync(descriptor)
-        time.sleep(1 / rate)
+            said, pause = reason, 0.5
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        time.sleep(pause)
 
 
 def read_rows(content: Control) -> tuple[dict[int, list[Any]], dict[int, int], list[Any]]:
