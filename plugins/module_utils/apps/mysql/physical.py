@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from ...errors import CaptureFailed, CommandFailed
-from ...process import last_line, run, spell_status
+from ...files import write_atomic
+from ...process import acting_as, last_line, run, spell_status
 from ...receipt import carried_chain
 from .client import object_counts, options_of
 from .logs import newest_of, next_stream, warn_of_history
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # Since 11.1 the notes are called mariadb_backup_*, before xtrabackup_*.
 FAMILIES = ("mariadb_backup_", "xtrabackup_")
+# What mariadb-upgrade notes in the data directory; the second name is that of older releases.
+_UPGRADE_NOTES = ("mariadb_upgrade_info", "mysql_upgrade_info")
 _POSITION = re.compile(
     r"filename '(?P<file>[^']*)', position '(?P<position>\d+)'(?:, GTID of the last change '(?P<gtid>[^']*)')?"
 )
@@ -44,6 +47,23 @@ def position(checkpoints: Dict[str, str], info: Dict[str, str], server_id: str) 
     return {"not_before": place, "not_after": place, "exact": bool(match)}
 
 
+def upgrade_notes(datadir: Path) -> Dict[str, str]:
+    """Return by file name for which version the system tables in ``datadir`` were upgraded last, where it was noted."""
+    return {name: (datadir / name).read_text(encoding="utf-8").strip() for name in _UPGRADE_NOTES if (datadir / name).is_file()}
+
+
+def keep_upgrade_notes(directory: Path, notes: Dict[str, str], account: str) -> None:
+    """Write the notes of the source into a copy, by the rights of ``account``: mariadb-backup leaves them out.
+
+    Without them Debian upgrades the system tables behind the back of every restored server, and its ALTER TABLE of mysql.event
+    and a running event scheduler were seen to block each other for good (11.8). Another version is upgraded all the same.
+    """
+    with acting_as(account):
+        for name in _UPGRADE_NOTES:
+            if notes.get(name):
+                write_atomic(directory / name, notes[name].encode())
+
+
 _TYPES = {"full": "full-backuped", "incremental": "incremental"}
 
 
@@ -61,7 +81,13 @@ def seal(job: Job) -> Dict[str, Any]:
         "position": place,
         "checks": [{"name": "completed OK!", "status": "ok", "detail": f"uuid {info.get('uuid', '?')}"}],
         "tools": {"mariadb-backup": info.get("tool_version", facts["tool_version"]), "server": facts["version"]},
-        "facts": dict(kept, counts_before=facts["counts"], counts_after=after, uuid=info.get("uuid", "")),
+        "facts": dict(
+            kept,
+            counts_before=facts["counts"],
+            counts_after=after,
+            uuid=info.get("uuid", ""),
+            upgrade_notes=upgrade_notes(Path(facts["datadir"])),
+        ),
     }
     reason = ""
     if place["exact"]:
@@ -102,13 +128,15 @@ def prepare(job: Job, arguments: Dict[str, Any]) -> None:
     from ...worker.land import planned
 
     directory = Path(arguments["directory"])
+    full, *others = planned(job.specification)["receipts"]
     _prepare(directory, arguments, [])
-    for receipt in [item for item in planned(job.specification)["receipts"] if item["kind"] == "incremental"]:
+    for receipt in [item for item in others if item["kind"] == "incremental"]:
         # Told by the id of the set, never by its LSN: the tool accepts another one with the same (measured).
         _prepare(directory, arguments, [f"--incremental-dir={arguments['incrementals']}/{receipt['set']}"])
         reached, promised = read_note(directory, "checkpoints").get("to_lsn"), receipt["position"]["not_after"]["lsn"]
         if reached != promised:
             raise CommandFailed(f"after set {receipt['set']} the copy is at LSN {reached} instead of {promised}")
+    keep_upgrade_notes(directory, full["facts"].get("upgrade_notes", {}), arguments["account"])
 
 
 def _prepare(directory: Path, arguments: Dict[str, Any], more: List[str]) -> None:
