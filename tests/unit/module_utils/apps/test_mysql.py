@@ -331,23 +331,6 @@ def test_a_copy_that_is_still_raw_is_not_taken_for_prepared(programs: Path, tmp_
         physical.prepare(SimpleNamespace(specification={}), {"directory": str(tmp_path), "account": "root"})  # type: ignore[arg-type]
 
 
-def test_what_was_upgraded_is_not_upgraded_again_after_a_restore(
-    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "mariadb_upgrade_info").write_text("11.8.6-MariaDB\n")
-    notes = dict(physical.upgrade_notes(tmp_path), **{"../elsewhere": "x"})
-    assert notes["mariadb_upgrade_info"] == "11.8.6-MariaDB"
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    (copy / "xtrabackup_checkpoints").write_text("backup_type = log-applied\n")
-    full = {"kind": "full", "set": "s", "facts": {"upgrade_notes": notes}}
-    monkeypatch.setattr(land, "planned", lambda _specification: {"receipts": [full]})
-    program(programs, "mariadb-backup", "echo 'completed OK!' >&2")
-    physical.prepare(SimpleNamespace(specification={}), {"directory": str(copy), "account": "root"})  # type: ignore[arg-type]
-    assert sorted(item.name for item in copy.iterdir()) == ["mariadb_upgrade_info", "xtrabackup_checkpoints"]
-    assert (copy / "mariadb_upgrade_info").read_text() == "11.8.6-MariaDB"
-
-
 # Checks after a restore
 
 
