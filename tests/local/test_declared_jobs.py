@@ -45,7 +45,10 @@ FACTS: dict[str, dict[str, Any]] = {
         "socket": "/run/mysqld/mysqld.sock",
         "data_bytes": 1 << 30,
         "yard": "/var/lib/.backstay-mysql",
-        "services": ["mariadb"],
+        "services": [{"service": "mariadb"}],
+        "service": "mariadb",
+        "method": "mariadb-backup",
+        "dump_accounts": True,
         "kind": "full",
         "parent_lsn": "12345",
         "log_bytes": 1 << 20,
@@ -66,7 +69,7 @@ FACTS: dict[str, dict[str, Any]] = {
             }
         ],
     },
-    "oracle": {"kind": "full", "data_bytes": 1 << 30, "log_bytes": 1 << 20, "services": ["oracle@ORCL"]},
+    "oracle": {"kind": "full", "data_bytes": 1 << 30, "log_bytes": 1 << 20, "services": [{"service": "oracle@ORCL"}]},
 }
 LANDING = {"land", "land_files"}
 PLAN = {"hash": "ab" * 32, "target": "2026-11-21T09:00:00.000000Z", "stop_at": None, "sets": ["x"], "kinds": ["full"]}
