@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
 
 from .. import layout
+from ..checks import Check, new_check, new_directory_check, space_check
 from ..errors import BackstayError, CommandFailed, IntegrityError
 from ..files import free_bytes, human
 from ..folders import filesystem
@@ -22,7 +23,6 @@ from ..yard import is_yard, yard
 if TYPE_CHECKING:
     from ..worker.job import Job
 
-Check = Dict[str, str]
 Options = Dict[str, Any]
 
 KINDS = ("full",)
@@ -109,7 +109,7 @@ def overlaps(paths: List[str]) -> List[str]:
 def _inspect_sources(options: Options) -> Tuple[List[Check], List[Dict[str, Any]]]:
     wanted = list(options.get("folders") or [])
     if not wanted:
-        return [_check("folders", "failed", "none is named", "set app_files_folders")], []
+        return [new_check("folders", "failed", "none is named", "set app_files_folders")], []
     folders = [_described(folder, name) for folder, name in zip(wanted, artifact_names(wanted))]
     checks = _place_checks(folders)
     misplaced = {item["name"] for item in checks}
@@ -132,14 +132,14 @@ def _name(item: Dict[str, Any]) -> str:
 def _place_checks(folders: List[Dict[str, Any]]) -> List[Check]:
     """Return the checks that need no look into the folders."""
     together = overlaps([item["real"] for item in folders])
-    checks = [_check("overlap", "failed", text, "name the outer folder only") for text in together]
+    checks = [new_check("overlap", "failed", text, "name the outer folder only") for text in together]
     own = os.path.realpath(str(layout.ROOT))
     for item in folders:
         if not item["folder"].startswith("/"):
-            checks.append(_check(_name(item), "failed", "not an absolute path", "write it from the root"))
+            checks.append(new_check(_name(item), "failed", "not an absolute path", "write it from the root"))
         elif overlaps([item["real"], own]) or any(is_yard(path) for path in [Path(item["real"]), *Path(item["real"]).parents]):
             detail = f"{item['real']} holds or is Backstay's own place {own}"
-            checks.append(_check(_name(item), "failed", detail, "name the folders of the application only"))
+            checks.append(new_check(_name(item), "failed", detail, "name the folders of the application only"))
     return checks
 
 
@@ -147,22 +147,22 @@ def _content_checks(item: Dict[str, Any], options: Options) -> List[Check]:
     """Return the checks of one folder that is to be saved, and note its size in ``item``."""
     name, real = _name(item), Path(item["real"])
     if not real.is_dir():
-        return [_check(name, "failed", f"{item['folder']} is not a folder on this host", "is its disk mounted?")]
+        return [new_check(name, "failed", f"{item['folder']} is not a folder on this host", "is its disk mounted?")]
     try:
         size = measure(real, selection(real, options.get("exclude") or []))
     except BackstayError as error:
-        return [_check(name, "failed", error.message, error.hint)]
+        return [new_check(name, "failed", error.message, error.hint)]
     except OSError as error:
-        return [_check(name, "failed", f"cannot read {error.filename!r}: {error.strerror}", "mend it, or exclude it")]
+        return [new_check(name, "failed", f"cannot read {error.filename!r}: {error.strerror}", "mend it, or exclude it")]
     item["bytes"] = size.archive
     if size.entries == 0 and not options.get("allow_empty"):
         hint = "is its disk mounted? If it may be empty: app_files_allow_empty"
-        return [_check(name, "failed", f"{item['folder']} is empty", hint)]
+        return [new_check(name, "failed", f"{item['folder']} is empty", hint)]
     free = free_bytes(real)
     if filesystem.kind(real) not in _CLONING and free < size.occupied:
         detail = f"a copy of {item['folder']} needs {human(size.occupied)} beside it, {human(free)} are free"
-        return [_check(name, "failed", detail, "make room, or keep the folder on btrfs or XFS")]
-    return [_check(name, "ok", f"{size.entries} entries, {human(size.archive)}")]
+        return [new_check(name, "failed", detail, "make room, or keep the folder on btrfs or XFS")]
+    return [new_check(name, "ok", f"{size.entries} entries, {human(size.archive)}")]
 
 
 def _inspect_targets(options: Options, action: str) -> Tuple[List[Check], List[Dict[str, Any]]]:
@@ -170,7 +170,7 @@ def _inspect_targets(options: Options, action: str) -> Tuple[List[Check], List[D
     folders = [dict(_described(item["folder"], item["artifact"]), bytes=item.get("bytes", 0)) for item in saved]
     checks = [_tar_check()]
     if not folders:
-        checks.append(_check("set", "failed", "the set names no folders", "restore a set of the app files"))
+        checks.append(new_check("set", "failed", "the set names no folders", "restore a set of the app files"))
     if action == "verify":
         return checks, folders
     side = options.get("restore_to")
@@ -185,31 +185,25 @@ def _target_check(item: Dict[str, Any]) -> Check:
     """Return the check of the place of one folder; the whole folder may be lost."""
     name, real = _name(item), Path(item["real"])
     if not real.parent.is_dir() or (real.exists() and not real.is_dir()):
-        return _check(name, "failed", f"there is no place for {item['folder']} on this host", "make its parent folder")
-    free = free_bytes(real)
-    if free < item["bytes"]:
-        detail = f"{human(item['bytes'])} are needed beside {item['folder']}, {human(free)} are free"
-        return _check(name, "failed", detail, "make room, or restore elsewhere with backstay_restore_to")
-    return _check(name, "ok", f"{human(free)} free")
+        return new_check(name, "failed", f"there is no place for {item['folder']} on this host", "make its parent folder")
+    hint = "make room, or restore elsewhere with backstay_restore_to"
+    return space_check(name, real.parent, item["bytes"], free_bytes(real), hint)
 
 
 def _side_checks(place: Path, needed: int) -> List[Check]:
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        return [_check("target", "failed", f"{place} is not empty", "restore to a directory that does not exist yet")]
-    free = free_bytes(place)
-    if free < needed:
-        return [_check("target", "failed", f"{human(needed)} are needed in {place}, {human(free)} are free", "make room")]
-    return [_check("target", "ok", f"{human(free)} free")]
+        return [new_directory_check(place, empty=False)]
+    return [space_check("target", place, needed, free_bytes(place), "make room")]
 
 
 def _tar_check() -> Check:
     try:
         done = run(["tar", "--version"], 30)
     except BackstayError as error:
-        return _check("tar", "failed", error.message, "install GNU tar")
+        return new_check("tar", "failed", error.message, "install GNU tar")
     if "GNU tar" not in done.stdout:
-        return _check("tar", "failed", "this host's tar is not GNU tar", "install GNU tar")
-    return _check("tar", "ok", done.stdout.splitlines()[0])
+        return new_check("tar", "failed", "this host's tar is not GNU tar", "install GNU tar")
+    return new_check("tar", "ok", done.stdout.splitlines()[0])
 
 
 def _services(options: Options) -> List[Dict[str, Any]]:
@@ -224,11 +218,7 @@ def _service_check(entry: Dict[str, Any]) -> Check:
     try:
         running = services.is_active(entry["service"], control=entry.get("control"))
     except CommandFailed as error:
-        return _check("service", "failed", error.message, error.hint)
+        return new_check("service", "failed", error.message, error.hint)
     if not running:
-        return _check("service", "warning", f"{entry['service']} does not run; a backup leaves it down")
-    return _check("service", "ok", f"{entry['service']} runs")
-
-
-def _check(name: str, status: str, detail: str, hint: str = "") -> Check:
-    return {"name": name, "status": status, "detail": detail, "hint": hint}
+        return new_check("service", "warning", f"{entry['service']} does not run; a backup leaves it down")
+    return new_check("service", "ok", f"{entry['service']} runs")

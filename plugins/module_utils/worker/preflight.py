@@ -12,18 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from .. import placement, restic
 from ..apps import load_app, require_executor, require_kind
+from ..checks import Check, new_check
 from ..errors import BackstayError, Refused
 from ..executors import open_executor
 from ..process import run
 from . import newest
 from .job import find_restic, open_access
-
-Check = Dict[str, str]
-
-
-def check(name: str, status: str, detail: str, hint: str = "") -> Check:
-    """Return one check. ``status`` is ok, warning or failed."""
-    return {"name": name, "status": status, "detail": detail, "hint": hint}
 
 
 def inspect(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -66,11 +60,11 @@ def _restic_check() -> Check:
     try:
         done = run([find_restic(), "version"], 30)
     except BackstayError as error:
-        return check("restic", "failed", error.message, error.hint)
+        return new_check("restic", "failed", error.message, error.hint)
     version = restic.parse_version(done.stdout)
     if version < restic.MINIMUM_VERSION:
-        return check("restic", "failed", f"{done.stdout.strip() or 'no version'} is too old", "run playbooks/offsite.yml")
-    return check("restic", "ok", ".".join(map(str, version)))
+        return new_check("restic", "failed", f"{done.stdout.strip() or 'no version'} is too old", "run playbooks/offsite.yml")
+    return new_check("restic", "ok", ".".join(map(str, version)))
 
 
 def _repository_check(directory: Path) -> Check:
@@ -79,7 +73,7 @@ def _repository_check(directory: Path) -> Check:
         access = open_access(directory)
         require_offsite(access.url_file)
     except BackstayError as error:
-        return check("repository", "failed", error.message, error.hint)
+        return new_check("repository", "failed", error.message, error.hint)
     return reach(access)
 
 
@@ -93,8 +87,8 @@ def reach(access: restic.Access) -> Check:
     try:
         placement.connect(server, ca_pem, 20)
     except BackstayError as error:
-        return check("repository", "failed", error.message, error.hint)
-    return check("repository", "ok", f"{server.host or server.scheme} answers")
+        return new_check("repository", "failed", error.message, error.hint)
+    return new_check("repository", "ok", f"{server.host or server.scheme} answers")
 
 
 def _ask_rest_server(url: str, ca_pem: Optional[str]) -> Check:
@@ -103,14 +97,14 @@ def _ask_rest_server(url: str, ca_pem: Optional[str]) -> Check:
     try:
         status = _head_config(parts, ca_pem)
     except ssl.SSLCertVerificationError as error:
-        return check(
+        return new_check(
             "repository",
             "failed",
             f"the certificate of {place} is not trusted: {error.verify_message}",
             "run playbooks/offsite.yml",
         )
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return check(
+        return new_check(
             "repository",
             "failed",
             f"{place} cannot be reached: {error}",
@@ -121,7 +115,7 @@ def _ask_rest_server(url: str, ca_pem: Optional[str]) -> Check:
         401: ("failed", f"{place} refuses the user of this host", "run playbooks/offsite.yml"),
         404: ("failed", f"there is no repository at {place}{parts.path}", "run playbooks/offsite.yml"),
     }
-    return check(
+    return new_check(
         "repository",
         *answers.get(status, ("failed", f"{place} answers with HTTP {status}", "look at the offsite server")),
     )

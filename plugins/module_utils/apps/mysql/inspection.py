@@ -9,16 +9,15 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+from ...checks import Check, new_check, new_directory_check, space_check
 from ...errors import BackstayError, BadInput
-from ...files import free_bytes, human, tree_bytes
+from ...files import free_bytes, tree_bytes
 from ...process import environment, run
 from ...yard import yard
 from .client import Options, object_counts, query, value, variables
 from .clone import foreign_tables
 from .history import link, number_of, read_server
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
-
-Check = Dict[str, str]
 
 _VARIABLES = [
     "version",
@@ -42,10 +41,6 @@ def preflight(options: Options, action: str) -> Dict[str, Any]:
     return {"checks": checks, "facts": facts}
 
 
-def _check(name: str, status: str, detail: str, hint: str = "") -> Check:
-    return {"name": name, "status": status, "detail": detail, "hint": hint}
-
-
 def method_of(product: Product, wanted: str) -> str:
     """Return the method of a full backup: the product's own physical one, or a dump. Raise BadInput for another word."""
     if wanted not in METHODS:
@@ -59,12 +54,12 @@ def tool_version(product: Product, method: str) -> Tuple[Check, str]:
     try:
         done = run([program, "--version"], 30)
     except BackstayError as error:
-        return _check("backup tool", "failed", error.message, f"install {program} of the server's series"), ""
+        return new_check("backup tool", "failed", error.message, f"install {program} of the server's series"), ""
     text = done.stdout + done.stderr
     match = re.search(r"(?:Ver|from|server) (\d+\.\d+\.\d+)", text) or re.search(r"(\d+\.\d+\.\d+)\S*", text)
     if not match:
-        return _check("backup tool", "failed", f"{program} does not tell its version"), ""
-    return _check("backup tool", "ok", f"{program} {match.group(1)}"), match.group(1)
+        return new_check("backup tool", "failed", f"{program} does not tell its version"), ""
+    return new_check("backup tool", "ok", f"{program} {match.group(1)}"), match.group(1)
 
 
 def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
@@ -76,7 +71,7 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
         demanded = [name for name, _value in product.gtids_demanded]
         values = variables(options, [*_VARIABLES, *product.settings, *product.places, *refusals, *demanded])
     except BackstayError as error:
-        return [_check("server", "failed", error.message, "is the server up, and the socket or defaults file right?")], {}
+        return [new_check("server", "failed", error.message, "is the server up, and the socket or defaults file right?")], {}
     method, kind = method_of(product, options.get("method") or "physical"), options.get("kind", "full")
     tool_check, tool = tool_version(product, method)
     checks = [
@@ -129,10 +124,10 @@ def kind_check(product: Product, method: str, kind: str) -> Check:
     """Return the check that the product has this kind of backup, by this method."""
     if kind not in product.kinds:
         hint = "make full and log backups: every moment can be restored from these"
-        return _check("kind", "failed", f"{product.title} has no {kind} backup", hint)
+        return new_check("kind", "failed", f"{product.title} has no {kind} backup", hint)
     if kind == "incremental" and method == "dump":
-        return _check("kind", "failed", "a dump has no incremental backup", "use app_mysql_method: physical")
-    return _check("kind", "ok", f"{kind} of {product.title}, by {method if kind != 'log' else 'its binary logs'}")
+        return new_check("kind", "failed", "a dump has no incremental backup", "use app_mysql_method: physical")
+    return new_check("kind", "ok", f"{kind} of {product.title}, by {method if kind != 'log' else 'its binary logs'}")
 
 
 def clone_place(options: Options, datadir: Path) -> Path:
@@ -145,27 +140,22 @@ def clone_checks(options: Options, values: Dict[str, str]) -> List[Check]:
     rows = query(options, "SELECT plugin_status FROM information_schema.plugins WHERE plugin_name = 'clone'")
     if rows != [["ACTIVE"]]:
         hint = "INSTALL PLUGIN clone SONAME 'mysql_clone.so', or use app_mysql_method: logical"
-        return [_check("clone", "failed", "the server has not loaded its plugin clone", hint)]
+        return [new_check("clone", "failed", "the server has not loaded its plugin clone", hint)]
     foreign = foreign_tables(options)
     if foreign:
         hint = "ALTER TABLE ... ENGINE=InnoDB, or use app_mysql_method: logical"
         detail = f"CLONE takes InnoDB only and would leave out {len(foreign)} tables: {', '.join(foreign[:5])}"
-        return [_check("clone", "failed", detail, hint)]
+        return [new_check("clone", "failed", detail, hint)]
     datadir = Path(os.path.realpath(values["datadir"]))
     place = clone_place(options, datadir)
     if datadir in (place, *place.parents):
         detail = f"{place} lies in the data directory, where the server makes no clone"
-        return [_check("clone", "failed", detail, "set app_mysql_clone_directory")]
-    return [_check("clone", "ok", "plugin active, all tables are of InnoDB"), space_check(place, int(_data_bytes(datadir)))]
+        return [new_check("clone", "failed", detail, "set app_mysql_clone_directory")]
+    return [new_check("clone", "ok", "plugin active, all tables are of InnoDB"), _room(place, _data_bytes(datadir))]
 
 
-def space_check(place: Path, needed: int) -> Check:
-    """Return the check that ``needed`` bytes fit into ``place``."""
-    free = free_bytes(place)
-    if free < needed * 1.1:
-        detail = f"{human(needed)} are needed in {place}, {human(free)} are free"
-        return _check("space", "failed", detail, "make room, or choose another place")
-    return _check("space", "ok", f"{human(free)} free")
+def _room(place: Path, needed: int) -> Check:
+    return space_check("space", place, needed * 1.1, free_bytes(place), "make room, or choose another place")
 
 
 def choose_kind(options: Options, values: Dict[str, str]) -> Tuple[Optional[Check], Dict[str, Any]]:
@@ -193,14 +183,14 @@ def choose_kind(options: Options, values: Dict[str, str]) -> Tuple[Optional[Chec
         if "lsn" not in parent["position"]["not_after"]:
             return _full_instead(options, wanted, "the newest full backup is a dump")
         facts.update(parent=parent["set"], parent_lsn=parent["position"]["not_after"]["lsn"])
-    return _check("chain", "ok", f"continues set {found.parent}"), facts
+    return new_check("chain", "ok", f"continues set {found.parent}"), facts
 
 
 def _full_instead(options: Options, wanted: str, because: str) -> Tuple[Check, Dict[str, Any]]:
     if not options.get("full_when_broken", True):
-        return _check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
+        return new_check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
     detail = f"{wanted} was asked for, a full backup is made: {because}"
-    return _check("chain", "warning", detail), {"kind": "full", "because": detail}
+    return new_check("chain", "warning", detail), {"kind": "full", "because": detail}
 
 
 def _data_bytes(datadir: Path) -> int:
@@ -214,11 +204,11 @@ def version_check(product: Product, version: str, tool: str) -> Check:
     if series(version) < product.oldest:
         oldest = ".".join(map(str, product.oldest))
         detail = f"{product.title} {version} is not supported"
-        return _check("version", "failed", detail, f"the oldest supported series is {oldest}")
+        return new_check("version", "failed", detail, f"the oldest supported series is {oldest}")
     if tool and series(version) != series(tool):
         hint = "install the tools of the server's series"
-        return _check("version", "failed", f"the backup tool {tool} does not fit server {version}", hint)
-    return _check("version", "ok", f"{product.title} {version}")
+        return new_check("version", "failed", f"the backup tool {tool} does not fit server {version}", hint)
+    return new_check("version", "ok", f"{product.title} {version}")
 
 
 def places_check(product: Product, values: Dict[str, str]) -> Check:
@@ -231,10 +221,10 @@ def places_check(product: Product, values: Dict[str, str]) -> Check:
             if not (whole + "/").startswith(datadir + "/"):
                 outside.append(f"{name}={place}")
     if outside:
-        return _check(
+        return new_check(
             "places", "failed", f"data lies outside {datadir}: {', '.join(outside)}", "move it into the data directory"
         )
-    return _check("places", "ok", datadir)
+    return new_check("places", "ok", datadir)
 
 
 def privileges_check(options: Options, product: Product, method: str) -> Check:
@@ -242,38 +232,38 @@ def privileges_check(options: Options, product: Product, method: str) -> Check:
     try:
         grants = [row[0] for row in query(options, "SHOW GRANTS")]
     except BackstayError as error:
-        return _check("privileges", "failed", error.message)
+        return new_check("privileges", "failed", error.message)
     missing = missing_privileges(grants, product.privileges[method])
     if missing:
         names = ", ".join(missing)
-        return _check("privileges", "failed", f"the backup account lacks {names} on *.*", f"GRANT {names} ON *.* TO it")
-    return _check("privileges", "ok", "complete")
+        return new_check("privileges", "failed", f"the backup account lacks {names} on *.*", f"GRANT {names} ON *.* TO it")
+    return new_check("privileges", "ok", "complete")
 
 
 def binary_log_check(product: Product, values: Dict[str, str], kind: str = "full") -> Check:
     """Return the check of the binary log: without it a set has no exact position and there is no point in time."""
     if kind == "log" and values["log_bin"] != "ON":
-        return _check("binary log", "failed", "off: there is nothing to back up", "set log_bin and server_id")
+        return new_check("binary log", "failed", "off: there is nothing to back up", "set log_bin and server_id")
     lacking = [f"{name}={good}" for name, good in product.gtids_demanded if values.get(name, good) != good]
     if lacking:
         status = "failed" if kind == "log" else "warning"
         detail = "without GTIDs nothing proves that logs continue a set, so there are no log backups"
-        return _check("binary log", status, detail, "set " + ", ".join(lacking))
+        return new_check("binary log", status, detail, "set " + ", ".join(lacking))
     for name, good, detail, hint in product.log_refusals if kind == "log" else ():
         if values.get(name, good) not in (good, ""):
-            return _check("binary log", "failed", detail.format(value=values[name]), hint)
+            return new_check("binary log", "failed", detail.format(value=values[name]), hint)
     if kind == "log" and values.get("binlog_format", "ROW") == "STATEMENT":
-        return _check("binary log", "warning", "statements may not replay as they ran", "set binlog_format=ROW")
+        return new_check("binary log", "warning", "statements may not replay as they ran", "set binlog_format=ROW")
     if values["log_bin"] != "ON":
-        return _check("binary log", "warning", "off: sets have no exact position", "set log_bin and server_id")
+        return new_check("binary log", "warning", "off: sets have no exact position", "set log_bin and server_id")
     if values["sync_binlog"] != "1" or values["innodb_flush_log_at_trx_commit"] != "1":
-        return _check(
+        return new_check(
             "binary log",
             "warning",
             "a crash may lose its end",
             "set sync_binlog=1 and innodb_flush_log_at_trx_commit=1",
         )
-    return _check("binary log", "ok", f"on, server_id {values['server_id']}")
+    return new_check("binary log", "ok", f"on, server_id {values['server_id']}")
 
 
 def product_here() -> Product:
@@ -291,14 +281,16 @@ def inspect_target(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     tool_check, tool = tool_version(product, method)
     datadir = options.get("datadir") or configured(product, "datadir")
     if not datadir:
-        return [tool_check, _check("data directory", "failed", "cannot tell the data directory", "set app_mysql_datadir")], {}
+        return [
+            tool_check,
+            new_check("data directory", "failed", "cannot tell the data directory", "set app_mysql_datadir"),
+        ], {}
     checks = [tool_check, source_check(product, source, tool, method)]
     place = Path(options.get("restore_to") or datadir)
     if options.get("restore_to") and place.exists() and any(place.iterdir()):
-        detail = f"{place} is not empty"
-        checks.append(_check("target", "failed", detail, "restore to a directory that does not exist yet"))
+        checks.append(new_directory_check(place, empty=False))
     # A dump lies there beside the server that is made of it.
-    checks.append(space_check(place, int(options.get("needed_bytes") or 0) * (3 if method == "dump" else 1)))
+    checks.append(_room(place, int(options.get("needed_bytes") or 0) * (3 if method == "dump" else 1)))
     datadir = os.path.realpath(datadir)  # a link may lead to another filesystem, and renames stay on one
     return checks, {
         "product": product.name,
@@ -316,8 +308,8 @@ def source_check(product: Product, source: Dict[str, Any], tool: str, method: st
     fits = series(version) <= series(tool) if method == "dump" else series(version) == series(tool)
     if version and tool and not fits:
         hint = f"restore on a host with the same series of {product.title}"
-        return _check("version", "failed", f"the set is of server {version}, this host has {tool}", hint)
-    return _check("version", "ok", version or "no set chosen yet")
+        return new_check("version", "failed", f"the set is of server {version}, this host has {tool}", hint)
+    return new_check("version", "ok", version or "no set chosen yet")
 
 
 def configured(product: Product, name: str) -> str:

@@ -6,36 +6,31 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Dict
 
+from ...checks import Check, new_check
 from ...files import human
 from ...moment import now
 from .client import Rows
 from .clock import local_second, spell
 from .dictionary import State, whole
 
-Check = Dict[str, str]
 _CLOCK_SECONDS = 120
 _FULL_AREA = 0.85
-
-
-def check(name: str, status: str, detail: str, hint: str = "") -> Check:
-    """Return one check. ``status`` is ok, warning or failed."""
-    return {"name": name, "status": status, "detail": detail, "hint": hint}
 
 
 def open_check(database: Dict[str, Any]) -> Check:
     """Return the check that the database is open for writing: another one cannot archive its current log."""
     if database["role"] != "PRIMARY" or database["open_mode"] != "READ WRITE":
         detail = f"{database['name']} is {database['role']}, {database['open_mode']}"
-        return check("instance", "failed", detail, "open the primary database, then back it up")
-    return check("instance", "ok", f"{database['name']} (DBID {database['dbid']}) is open")
+        return new_check("instance", "failed", detail, "open the primary database, then back it up")
+    return new_check("instance", "ok", f"{database['name']} (DBID {database['dbid']}) is open")
 
 
 def archive_mode_check(database: Dict[str, Any]) -> Check:
     """Return the check of ARCHIVELOG mode: without it an open database cannot be backed up."""
     if database["log_mode"] != "ARCHIVELOG":
         hint = "put it into ARCHIVELOG mode (needs a restart): STARTUP MOUNT, ALTER DATABASE ARCHIVELOG, ALTER DATABASE OPEN"
-        return check("archive mode", "failed", f"the database runs in {database['log_mode']} mode", hint)
-    return check("archive mode", "ok", "ARCHIVELOG")
+        return new_check("archive mode", "failed", f"the database runs in {database['log_mode']} mode", hint)
+    return new_check("archive mode", "ok", "ARCHIVELOG")
 
 
 def archiver_check(rows: Rows) -> Check:
@@ -43,8 +38,8 @@ def archiver_check(rows: Rows) -> Check:
     bad = [f"destination {row[0]} is {row[1]}{': ' + row[2] if row[2] else ''}" for row in rows if row[1] != "VALID" or row[2]]
     if bad or not rows:
         detail = "; ".join(bad) or "there is no archive destination"
-        return check("archiver", "failed", detail, "mend it, else the database will stop")
-    return check("archiver", "ok", ", ".join(row[3] for row in rows))
+        return new_check("archiver", "failed", detail, "mend it, else the database will stop")
+    return new_check("archiver", "ok", ", ".join(row[3] for row in rows))
 
 
 def recovery_area_check(rows: Rows) -> Check:
@@ -54,10 +49,10 @@ def recovery_area_check(rows: Rows) -> Check:
         share = taken / limit if limit else 1.0
         hint = "make room in it, or raise db_recovery_file_dest_size"
         if share >= 0.98:
-            return check("recovery area", "failed", f"{name} is full ({human(taken)} of {human(limit)})", hint)
+            return new_check("recovery area", "failed", f"{name} is full ({human(taken)} of {human(limit)})", hint)
         if share >= _FULL_AREA:
-            return check("recovery area", "warning", f"{name} is {share:.0%} full", hint)
-    return check(
+            return new_check("recovery area", "warning", f"{name} is {share:.0%} full", hint)
+    return new_check(
         "recovery area", "ok", ", ".join(f"{name} {human(limit - taken)} free" for name, limit, taken in used) or "none"
     )
 
@@ -65,19 +60,19 @@ def recovery_area_check(rows: Rows) -> Check:
 def autobackup_check(rows: Rows) -> Check:
     """Return the check of the control file's automatic backup, the last resort of whoever has pieces only."""
     if rows and rows[0][0] == "ON":
-        return check("autobackup", "ok", "on")
-    return check("autobackup", "warning", "off", "in RMAN: CONFIGURE CONTROLFILE AUTOBACKUP ON")
+        return new_check("autobackup", "ok", "on")
+    return new_check("autobackup", "warning", "off", "in RMAN: CONFIGURE CONTROLFILE AUTOBACKUP ON")
 
 
 def keystore_check(rows: Rows) -> Check:
     """Return the check of the keystore: encrypted data cannot be restored without it, and it is in no backup piece."""
     states = sorted({row[0] for row in rows} - {"NOT_AVAILABLE"})
     if not states:
-        return check("keystore", "ok", "none")
+        return new_check("keystore", "ok", "none")
     if [state for state in states if not state.startswith("OPEN")]:
         hint = "open it: ADMINISTER KEY MANAGEMENT SET KEYSTORE OPEN"
-        return check("keystore", "failed", f"the keystore is {', '.join(states)}", hint)
-    return check("keystore", "ok", "open; it is not part of the set, keep a copy elsewhere")
+        return new_check("keystore", "failed", f"the keystore is {', '.join(states)}", hint)
+    return new_check("keystore", "ok", "open; it is not part of the set, keep a copy elsewhere")
 
 
 def record_check(values: Dict[str, str]) -> Check:
@@ -85,26 +80,26 @@ def record_check(values: Dict[str, str]) -> Check:
     days = whole(values.get("control_file_record_keep_time", ""))
     if days < 7:
         hint = "a level 1 backup becomes a full one when they are gone; ALTER SYSTEM SET control_file_record_keep_time"
-        return check("records", "warning", f"RMAN's records may be reused after {days} days", hint)
-    return check("records", "ok", f"kept for {days} days")
+        return new_check("records", "warning", f"RMAN's records may be reused after {days} days", hint)
+    return new_check("records", "ok", f"kept for {days} days")
 
 
 def nologging_check(database: Dict[str, Any], rows: Rows) -> Check:
     """Return the check for changes that never were in the redo: recovery leaves those blocks unreadable."""
     if database["force_logging"] == "YES":
-        return check("logging", "ok", "forced")
+        return new_check("logging", "ok", "forced")
     files = whole(rows[0][0]) if rows else 0
     detail = f"not forced; {files} data files had changes outside the redo" if files else "not forced"
-    return check("logging", "warning", detail, "ALTER DATABASE FORCE LOGGING")
+    return new_check("logging", "warning", detail, "ALTER DATABASE FORCE LOGGING")
 
 
 def threads_check(state: State) -> Check:
     """Return the check of the redo threads."""
     if len(state.current) > 1:
-        return check(
+        return new_check(
             "redo threads", "warning", f"{len(state.current)} threads; clusters were never rehearsed", "rehearse a restore"
         )
-    return check("redo threads", "ok", ", ".join(state.current))
+    return new_check("redo threads", "ok", ", ".join(state.current))
 
 
 def clock_check(rows: Rows, zone: str) -> Check:
@@ -113,8 +108,8 @@ def clock_check(rows: Rows, zone: str) -> Check:
     try:
         seconds = abs((datetime.strptime(shown, "%Y-%m-%d %H:%M:%S") - present).total_seconds())
     except ValueError:
-        return check("clock", "failed", f"the server says {shown!r}", "NLS_DATE_FORMAT is not obeyed")
+        return new_check("clock", "failed", f"the server says {shown!r}", "NLS_DATE_FORMAT is not obeyed")
     if seconds > _CLOCK_SECONDS:
         detail = f"the server says {shown}, the clock of the worker {spell(present)}"
-        return check("clock", "failed", detail, "set app_oracle_time_zone to the zone that the instance was started in")
-    return check("clock", "ok", f"{shown} local time")
+        return new_check("clock", "failed", detail, "set app_oracle_time_zone to the zone that the instance was started in")
+    return new_check("clock", "ok", f"{shown} local time")

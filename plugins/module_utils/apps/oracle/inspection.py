@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+from ...checks import Check, new_check
 from ...errors import BackstayError
 from ...executors import Executor, LocalExecutor
 from . import checks as judge
 from . import dictionary, places
-from .checks import Check, check
 from .client import Instance, Rows, ask, instance
 from .clock import rule
 from .dictionary import State, whole
@@ -75,7 +75,7 @@ def inspect_database(server: Instance, options: Dict[str, Any]) -> Tuple[List[Ch
         found = ask(server, _QUESTIONS)
         state = dictionary.state_of(found, dictionary.file_exists(server))
     except BackstayError as error:
-        return [check("instance", "failed", error.message, error.hint or "is the database open?")], {}
+        return [new_check("instance", "failed", error.message, error.hint or "is the database open?")], {}
     values = dictionary.parameters(found["parameters"])
     checks = [
         judge.open_check(state.database),
@@ -95,7 +95,7 @@ def inspect_database(server: Instance, options: Dict[str, Any]) -> Tuple[List[Ch
     kind_check, chosen = choose_kind(server, options, state)
     facts = facts_of(found, state, values, chosen, zone)
     checks += [kind_check] if kind_check else []
-    checks += [places.staging_check(server, options["host"]), places.space_check(server, options["host"], facts)]
+    checks += [places.staging_check(server, options["host"]), places.staging_space_check(server, options["host"], facts)]
     return checks, facts
 
 
@@ -137,8 +137,8 @@ def choose_kind(server: Instance, options: Dict[str, Any], state: State) -> Tupl
         return _continued(wanted, found, state, newest)
     detail = f"{wanted} was asked for, a full backup is made: {because}"
     if not options.get("full_when_broken", True):
-        return check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {"first": {}}
-    return check("chain", "warning", detail), {"kind": "full", "because": detail, "first": first_to_take(state, found)}
+        return new_check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {"first": {}}
+    return new_check("chain", "warning", detail), {"kind": "full", "because": detail, "first": first_to_take(state, found)}
 
 
 def _continued(
@@ -150,4 +150,4 @@ def _continued(
     }
     if wanted == "incremental":
         chosen["parent"] = (newest or {})["data"]["set"]
-    return (check("chain", "ok", f"continues set {found.parent}") if found and wanted != "full" else None), chosen
+    return (new_check("chain", "ok", f"continues set {found.parent}") if found and wanted != "full" else None), chosen

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Dict
 
 from ... import layout
+from ...checks import Check, new_check, space_check
 from ...errors import BackstayError
-from ...files import free_bytes, human
-from .checks import Check, check
+from ...files import free_bytes
 from .client import Instance, sqlplus
 from .text import quoted
 
@@ -20,16 +20,16 @@ def account_check(server: Instance) -> Check:
     try:
         server.executor.ids(server.account)
     except BackstayError as error:
-        return check("account", "failed", error.message, error.hint or "set app_oracle_account")
-    return check("account", "ok", server.account)
+        return new_check("account", "failed", error.message, error.hint or "set app_oracle_account")
+    return new_check("account", "ok", server.account)
 
 
 def software_check(server: Instance) -> Check:
     """Return the check that the software is where its home says."""
     for program in ("rman", "sqlplus"):
         if not server.executor.runs(Path(server.home) / "bin" / program):
-            return check("software", "failed", f"{server.home}/bin/{program} is missing", "set app_oracle_home")
-    return check("software", "ok", server.home)
+            return new_check("software", "failed", f"{server.home}/bin/{program} is missing", "set app_oracle_home")
+    return new_check("software", "ok", server.home)
 
 
 def parameter_file_of(server: Instance) -> Path:
@@ -40,13 +40,13 @@ def parameter_file_of(server: Instance) -> Path:
 def parameter_file_check(server: Instance, values: Dict[str, str]) -> Check:
     """Return the check that there is a parameter file to back up (ORA-5)."""
     if values.get("spfile"):
-        return check("parameter file", "ok", values["spfile"])
+        return new_check("parameter file", "ok", values["spfile"])
     path = parameter_file_of(server)
     if not server.executor.exists(path):
-        return check(
+        return new_check(
             "parameter file", "failed", f"the instance has no spfile and {path} is not there", "CREATE SPFILE FROM MEMORY"
         )
-    return check("parameter file", "ok", f"{path}; no server parameter file")
+    return new_check("parameter file", "ok", f"{path}; no server parameter file")
 
 
 def staging_check(server: Instance, host: str) -> Check:
@@ -63,26 +63,22 @@ def staging_check(server: Instance, host: str) -> Check:
     except (OSError, BackstayError) as error:
         detail = error.message if isinstance(error, BackstayError) else f"{error.filename}: {error.strerror}"
         hint = f"the account {server.account} needs a way to {place.parent}"
-        return check("staging", "failed", f"the server cannot write into staging: {detail}", hint)
+        return new_check("staging", "failed", f"the server cannot write into staging: {detail}", hint)
     finally:
         with contextlib.suppress(OSError, BackstayError):
             server.executor.remove(place / name)
             server.executor.remove(place)
     if size <= 0:
-        return check("staging", "failed", f"what the server wrote into {place} arrived empty", "is it another file system?")
-    return check("staging", "ok", f"{place.parent}{', pulled from there' if place != folder else ''}")
+        return new_check("staging", "failed", f"what the server wrote into {place} arrived empty", "is it another file system?")
+    return new_check("staging", "ok", f"{place.parent}{', pulled from there' if place != folder else ''}")
 
 
-def space_check(server: Instance, host: str, facts: Dict[str, Any]) -> Check:
+def staging_space_check(server: Instance, host: str, facts: Dict[str, Any]) -> Check:
     """Return the check of the room in staging, on both machines: all data files for a full backup, the logs for any."""
     needed = facts["log_bytes"] + (facts["data_bytes"] if facts.get("kind") == "full" else 0)
     folder = layout.staging(host, "oracle")
     place = server.executor.staging(folder)
     rooms = {f"{folder} on the worker": free_bytes(folder)} if server.executor.remote else {}
     rooms[str(place)] = server.executor.free(place)
-    for name, free in rooms.items():
-        if free < needed * 1.1:
-            return check(
-                "space", "failed", f"staging needs about {human(needed)}, {human(free)} are free in {name}", "make room"
-            )
-    return check("space", "ok", f"{human(min(rooms.values()))} free in staging")
+    scarcest = min(rooms, key=lambda name: rooms[name])
+    return space_check("space", scarcest, needed * 1.1, rooms[scarcest], "make room for staging")

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from ... import layout
+from ...checks import Check, new_check, new_directory_check, space_check
 from ...errors import CommandFailed
-from ...files import human
 from . import dictionary
-from .checks import Check, check
 from .client import Instance, ask
 
 _LOOK = "be sure that the files on this host are those that you want to replace; they move aside"
@@ -20,12 +19,12 @@ def inspect_target(server: Instance, options: Dict[str, Any], action: str) -> Tu
     """Return checks and facts of the place where a set is restored or verified, whether a database runs there or not."""
     source = options.get("source") or {}
     if not source.get("dbid"):
-        return [check("set", "failed", "the receipt of the full set names no database", "choose another set")], {}
+        return [new_check("set", "failed", "the receipt of the full set names no database", "choose another set")], {}
     in_place = action == "restore" and not options.get("restore_to")
     if server.executor.remote and (options.get("restore_to") or options.get("landing")):
         hint = "run it without backstay_worker, on the database host itself"
         detail = "neither a restore beside the live database nor app_oracle_landing works from another machine"
-        return [check("worker", "failed", detail, hint)], {}
+        return [new_check("worker", "failed", detail, hint)], {}
     checks = [landing_check(server, options)]
     if in_place:
         live = live_database(server)
@@ -35,7 +34,7 @@ def inspect_target(server: Instance, options: Dict[str, Any], action: str) -> Tu
         checks.append(room_check(server, options, source))
     elif options.get("restore_to"):
         checks += [
-            target_check(server, Path(options["restore_to"])),
+            new_directory_check(Path(options["restore_to"]), empty=not server.executor.names(Path(options["restore_to"]))),
             room_check(server, dict(options, directory=options["restore_to"]), source),
         ]
     return checks, {"source": {key: source[key] for key in ("dbid", "name")}}
@@ -53,10 +52,10 @@ def owner_check(live: Optional[Dict[str, Any]], source: Dict[str, Any]) -> Check
     """Return the check that no other database lives under this SID."""
     if live and live["dbid"] != source["dbid"]:
         detail = f"{live['name']} (DBID {live['dbid']}) lives here, the set is of {source['name']} (DBID {source['dbid']})"
-        return check("database", "failed", detail, "restore to another SID, or drop that database yourself")
+        return new_check("database", "failed", detail, "restore to another SID, or drop that database yourself")
     if live is None:
-        return check("database", "warning", "none answers under this SID, nothing was compared", _LOOK)
-    return check("database", "ok", f"{source['name']} (DBID {source['dbid']})")
+        return new_check("database", "warning", "none answers under this SID, nothing was compared", _LOOK)
+    return new_check("database", "ok", f"{source['name']} (DBID {source['dbid']})")
 
 
 def incarnation_check(live: Optional[Dict[str, Any]], source: Dict[str, Any], wanted: bool) -> Check:
@@ -65,11 +64,11 @@ def incarnation_check(live: Optional[Dict[str, Any]], source: Dict[str, Any], wa
         detail = f"the set is from before the OPEN RESETLOGS at SCN {live['resetlogs']}"
         if not wanted:
             hint = "choose a later moment, or ask for it: -e app_oracle_previous_incarnation=true"
-            return check("incarnation", "failed", detail, hint)
-        return check("incarnation", "warning", detail + ", as asked for")
+            return new_check("incarnation", "failed", detail, hint)
+        return new_check("incarnation", "warning", detail + ", as asked for")
     if live is None:
-        return check("incarnation", "warning", "no database answers, nothing was compared", _LOOK)
-    return check("incarnation", "ok", f"RESETLOGS at SCN {source['resetlogs']}")
+        return new_check("incarnation", "warning", "no database answers, nothing was compared", _LOOK)
+    return new_check("incarnation", "ok", f"RESETLOGS at SCN {source['resetlogs']}")
 
 
 def landing_check(server: Instance, options: Dict[str, Any]) -> Check:
@@ -77,12 +76,7 @@ def landing_check(server: Instance, options: Dict[str, Any]) -> Check:
     needed = int(options.get("needed_bytes") or 0)
     own = server.executor.work(layout.work(options["host"], "oracle"))
     place = Path(options["landing"]) if options.get("landing") else own
-    free = server.executor.free(place)
-    if free < needed * 1.05:
-        return check(
-            "landing", "failed", f"{human(needed)} are needed in {place}, {human(free)} are free", "set app_oracle_landing"
-        )
-    return check("landing", "ok", f"{human(free)} free in {place}")
+    return space_check("landing", place, needed * 1.05, server.executor.free(place), "set app_oracle_landing")
 
 
 def room_check(server: Instance, options: Dict[str, Any], source: Dict[str, Any]) -> Check:
@@ -92,14 +86,7 @@ def room_check(server: Instance, options: Dict[str, Any], source: Dict[str, Any]
         places = {options["directory"]: sum(places.values())}
     for place, needed in sorted(places.items()):
         free = server.executor.free(Path(place)) if place.startswith("/") else needed * 2
-        if free < needed * 1.05:
-            detail = f"{human(needed)} are needed in {place}, {human(free)} are free"
-            return check("space", "failed", detail, "make room, or restore elsewhere with backstay_restore_to")
-    return check("space", "ok", ", ".join(sorted(places)))
-
-
-def target_check(server: Instance, place: Path) -> Check:
-    """Return the check that the directory of a restore beside the live database is new."""
-    if server.executor.names(place):
-        return check("target", "failed", f"{place} is not empty", "restore to a directory that does not exist yet")
-    return check("target", "ok", str(place))
+        found = space_check("space", place, needed * 1.05, free, "make room, or restore elsewhere with backstay_restore_to")
+        if found["status"] == "failed":
+            return found
+    return new_check("space", "ok", ", ".join(sorted(places)))

@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+from ...checks import Check, new_check, new_directory_check, space_check
 from ...errors import BackstayError
-from ...files import free_bytes, human, tree_bytes
+from ...files import free_bytes, tree_bytes
 from ...process import last_line, run, spell_status
 from ...yard import is_yard, yard
 from .catalog import GOOD, Servers, decide, parse_server, parse_system
 from .servers import KINDS_OF_SERVERS, data_folder, servers_of, service_of
 
-Check = Dict[str, str]
 Options = Dict[str, Any]
 
 
@@ -23,7 +23,7 @@ def preflight(options: Options, action: str) -> Dict[str, Any]:
     try:
         described = [_describe(kind, options["settings"]) for kind in servers_of(options["settings"])]
     except BackstayError as error:
-        return {"checks": [_check("servers", "failed", error.message, error.hint)], "facts": {}}
+        return {"checks": [new_check("servers", "failed", error.message, error.hint)], "facts": {}}
     inspect = {"backup": _for_backup, "restore": _for_restore}.get(action, _for_verify)
     checks, more = inspect(options, described)
     facts = {
@@ -38,10 +38,6 @@ def preflight(options: Options, action: str) -> Dict[str, Any]:
 
 def _control(service: Dict[str, Any]) -> Dict[str, Any]:
     return {"control": service["control"]} if "control" in service else {}
-
-
-def _check(name: str, status: str, detail: str, hint: str = "") -> Check:
-    return {"name": name, "status": status, "detail": detail, "hint": hint}
 
 
 def _describe(kind: str, settings: Dict[str, Any]) -> Dict[str, Any]:
@@ -63,17 +59,17 @@ def _describe(kind: str, settings: Dict[str, Any]) -> Dict[str, Any]:
 def folder_check(name: str, folder: Path, lost_is_fine: bool = False) -> Check:
     """Return the check of a data folder: there, at the root of a volume, and not lost unless that is fine."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        return _check(name, "failed", f"{folder} is a link or a file, not a folder", "check app_powershare_volume")
+        return new_check(name, "failed", f"{folder} is a link or a file, not a folder", "check app_powershare_volume")
     if not folder.exists() and not lost_is_fine:
-        return _check(name, "failed", f"{folder} is not there", "is the volume mounted? Check app_powershare_volume")
+        return new_check(name, "failed", f"{folder} is not there", "is the volume mounted? Check app_powershare_volume")
     if not os.path.ismount(str(folder.parent)):
         detail = f"{folder} does not lie at the root of a volume, where the server looks for it"
-        return _check(name, "failed", detail, "mount the volume, or set app_powershare_volume")
+        return new_check(name, "failed", detail, "mount the volume, or set app_powershare_volume")
     if not lost_is_fine and not any(not is_yard(entry) for entry in folder.iterdir()):
-        return _check(
+        return new_check(
             name, "failed", f"{folder} is empty: there is nothing to back up", "did the server move to another volume?"
         )
-    return _check(name, "ok", str(folder))
+    return new_check(name, "ok", str(folder))
 
 
 def _running(server: Dict[str, Any], when_down: Tuple[str, str]) -> Tuple[Check, bool]:
@@ -83,10 +79,10 @@ def _running(server: Dict[str, Any], when_down: Tuple[str, str]) -> Tuple[Check,
     try:
         up = services.is_active(server["service"], True, server.get("control"))
     except BackstayError as error:
-        return _check(server["title"], "failed", error.message, error.hint), False
+        return new_check(server["title"], "failed", error.message, error.hint), False
     if up:
-        return _check(server["title"], "ok", "runs"), True
-    return _check(server["title"], *when_down), False
+        return new_check(server["title"], "ok", "runs"), True
+    return new_check(server["title"], *when_down), False
 
 
 def _for_backup(options: Options, described: List[Dict[str, Any]]) -> Tuple[List[Check], Dict[str, Any]]:
@@ -100,7 +96,7 @@ def _for_backup(options: Options, described: List[Dict[str, Any]]) -> Tuple[List
         )
         if options["settings"].get("preferences") and not server["prefs"]:
             place = options["settings"]["preferences"]
-            checks.append(_check("prefs", "warning", f"there is no {KINDS_OF_SERVERS[server['kind']].prefs} in {place}"))
+            checks.append(new_check("prefs", "warning", f"there is no {KINDS_OF_SERVERS[server['kind']].prefs} in {place}"))
     more: Dict[str, Any] = {"data_bytes": sum(server["bytes"] for server in described)}
     if options.get("system") and any(server["kind"] == "catalog" for server in described):
         found, more["catalog"] = _own_folders(options)
@@ -122,13 +118,15 @@ def _own_folders(options: Options) -> Tuple[Check, Dict[str, Any]]:
         server = parse_server(_ask(options["query"]))
     except BackstayError as error:
         hint = "without it playbooks/coverage.yml counts this set for the folders that the inventory names"
-        return _check("catalog folders", "warning", error.message, hint), {}
+        return new_check("catalog folders", "warning", error.message, hint), {}
     folders = {name: {"state": copy.state, "version": copy.version} for name, copy in server.folders.items()}
     bad = sorted(name for name, copy in server.folders.items() if copy.state != GOOD)
     if bad:
         detail = f"{', '.join(bad)}: no good copy on this server, so this set has none either"
-        return _check("catalog folders", "warning", detail, "replicate it back from a server that has it"), {"folders": folders}
-    return _check("catalog folders", "ok", ", ".join(sorted(folders)) or "none"), {"folders": folders}
+        return new_check("catalog folders", "warning", detail, "replicate it back from a server that has it"), {
+            "folders": folders
+        }
+    return new_check("catalog folders", "ok", ", ".join(sorted(folders)) or "none"), {"folders": folders}
 
 
 def _ask(argv: List[str]) -> str:
@@ -161,23 +159,20 @@ def _complete(described: List[Dict[str, Any]], source: Dict[str, Any]) -> Check:
     missing = [server["title"] for server in described if server["kind"] not in source]
     if missing:
         hint = "choose a set of a host with this server, or restore only the other one with app_powershare_servers"
-        return _check("set", "failed", f"the set holds no {' and no '.join(missing)}", hint)
-    return _check("set", "ok", "holds " + " and ".join(f"the {server['title']}" for server in described))
+        return new_check("set", "failed", f"the set holds no {' and no '.join(missing)}", hint)
+    return new_check("set", "ok", "holds " + " and ".join(f"the {server['title']}" for server in described))
 
 
 def _side_checks(place: Path, source: Dict[str, Any]) -> List[Check]:
     checks = [_space(place, sum(int(kept.get("bytes", 0)) for kept in source.values()))]
     if place.exists() and any(place.iterdir()):
-        checks.append(_check("target", "failed", f"{place} is not empty", "restore to a directory that does not exist yet"))
+        checks.append(new_directory_check(place, empty=False))
     return checks
 
 
 def _space(place: Path, needed: int) -> Check:
-    free = free_bytes(place)
-    if free < needed * 1.1:
-        detail = f"{human(needed)} are needed in {place}, {human(free)} are free"
-        return _check("space", "failed", detail, "make room, or restore elsewhere with backstay_restore_to")
-    return _check("space", "ok", f"{human(free)} free")
+    hint = "make room, or restore elsewhere with backstay_restore_to"
+    return space_check("space", place, needed * 1.1, free_bytes(place), hint)
 
 
 def _for_verify(options: Options, described: List[Dict[str, Any]]) -> Tuple[List[Check], Dict[str, Any]]:
@@ -195,15 +190,15 @@ def _decision(options: Options) -> Tuple[Check, Dict[str, Any]]:
     except BackstayError as error:
         if not force:
             hint = "without it nobody knows whether newer copies live; force the restore: -e app_powershare_force=true"
-            return _check("catalog system", "failed", error.message, hint), {}
-        return _check("catalog system", "warning", f"not asked, forced: {error.message}"), {}
+            return new_check("catalog system", "failed", error.message, hint), {}
+        return new_check("catalog system", "warning", f"not asked, forced: {error.message}"), {}
     kept = ((options.get("source") or {}).get("catalog") or {}).get("folders") or {}
     own = servers[options["name"]].folders if options["name"] in servers else {}
     decision = decide(options["name"], servers, [*kept, *own, *options.get("folders", [])], options.get("master", ""), force)
     facts = {"decision": decision.case, "replicate": decision.replicate if options.get("replicate") else []}
     if decision.restore:
-        return _check("catalog system", "warning" if force else "ok", decision.sentence), facts
-    return _check("catalog system", "failed", decision.sentence, decision.hint), facts
+        return new_check("catalog system", "warning" if force else "ok", decision.sentence), facts
+    return new_check("catalog system", "failed", decision.sentence, decision.hint), facts
 
 
 __all__ = ["Servers", "folder_check", "preflight"]
