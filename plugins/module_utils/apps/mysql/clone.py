@@ -104,13 +104,12 @@ def seal(job: Job) -> Dict[str, Any]:
     foreign = foreign_tables(options)
     if foreign:
         raise CaptureFailed(f"the clone lacks {', '.join(foreign[:5])}", "set app_mysql_method: logical, or use InnoDB")
-    kept = {name: facts[name] for name in ("product", "method", "version", "datadir", "server_id", "settings")}
     sealed: Dict[str, Any] = {
         "position": {"not_before": seen["before"], "not_after": seen["after"], "exact": False},
         "consistent_at": seen["consistent_at"],
         "checks": [{"name": "clone", "status": "ok", "detail": "completed, all tables are of InnoDB"}],
         "tools": {"server": facts["version"]},
-        "facts": dict(kept, counts_before=facts["counts"], counts_after=object_counts(options)),
+        "facts": {"counts_before": facts["counts"], "counts_after": object_counts(options)},
     }
     if facts["continuable"]:
         first, _reason = next_stream(job, seen["before"])

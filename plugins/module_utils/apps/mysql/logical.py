@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Set
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Set
 
 from ...errors import CaptureFailed, CommandFailed, IntegrityError
 from ...files import read_json
@@ -45,9 +45,8 @@ def schemas(options: Options) -> List[str]:
     return [row[0] for row in query(options, USER_SCHEMAS)]
 
 
-def dump_argv(product: Product, options: Options, databases: List[str], gtids: bool) -> List[str]:
-    """Return the command line that dumps ``databases`` whole; ``gtids``: the dump sets the server's GTIDs as well."""
-    more = product.dump_gtids if gtids else product.dump_part
+def dump_argv(product: Product, options: Options, databases: List[str], more: Iterable[str]) -> List[str]:
+    """Return the command line that dumps ``databases``; ``more``: options of the product for its purpose."""
     tool = [product.dump, *connection_argv(options), *product.dump_options, *more]
     return [*tool, "--max-allowed-packet=1G", "--databases", "--", *databases]
 
@@ -59,7 +58,8 @@ def captured_dump_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
     found = schemas(options)
     if not found:
         raise CaptureFailed("the server has no database beside its own", "use app_mysql_method: physical")
-    tool = dump_argv(product, options, found, bool(facts["continuable"]))
+    more = product.dump_gtids if facts["continuable"] else product.dump_part
+    tool = dump_argv(product, options, found, [*product.dump_place, *more])
     return [sys.executable, sys.argv[0], "tool", "mysql", "dump", str(job.work / _NOTES), product.coordinates, *tool]
 
 
@@ -78,14 +78,13 @@ def seal(job: Job) -> Dict[str, Any]:
         hint = "does the account see everything? Grant it what docs/systems/mysql.md lists"
         raise CaptureFailed("the dump lacks what the server has: " + "; ".join(missing), hint)
     place = dict(found["place"] or {}, server_id=facts["server_id"])
-    kept = {name: facts[name] for name in ("product", "method", "version", "datadir", "server_id", "settings")}
     accounts = any(item["name"] == "accounts" for item in job.seen["artifacts"])
     counted = ", ".join(f"{found['counts'][name]} {name}" for name in sorted(found["counts"]))
     sealed: Dict[str, Any] = {
         "position": {"not_before": place, "not_after": place, "exact": bool(found["place"])},
         "checks": [{"name": "dump", "status": "ok", "detail": f"complete: {counted}"}],
         "tools": {"server": facts["version"], product_named(facts["product"]).dump: facts["tool_version"]},
-        "facts": dict(kept, counts_before=facts["counts"], counts_after=after, tables=found["tables"], accounts=accounts),
+        "facts": {"counts_before": facts["counts"], "counts_after": after, "tables": found["tables"], "accounts": accounts},
     }
     if found["place"] and facts["continuable"]:
         stream, reason = next_stream(job, place)
@@ -182,8 +181,7 @@ def feed(job: Job, product: Product, options: Options, dump: Path) -> None:
 def read_again(product: Product, options: Options, databases: List[str]) -> Dict[str, Any]:
     """Return what a dump of ``databases`` holds now; see ``dumping.Reader.found``."""
     reader = Reader(product.coordinates)
-    argv = [word for word in dump_argv(product, options, databases, False) if not word.startswith(("--source", "--master"))]
-    status = passed_on(argv, reader, None)
+    status = passed_on(dump_argv(product, options, databases, product.dump_part), reader, None)
     if status != 0:
         raise CommandFailed(f"{product.dump} of the restored server {spell_status(status)}")
     return reader.found()

@@ -11,6 +11,8 @@ from .logs import seal_logs
 if TYPE_CHECKING:
     from ...worker.job import Job
 
+# What a restore has to know of the server that a set is of, whatever the method.
+_KEPT = ("product", "method", "version", "datadir", "server_id", "settings")
 SEALS: Dict[str, Callable[[Job], Dict[str, Any]]] = {
     "clone": clone.seal,
     "dump": logical.seal,
@@ -20,8 +22,11 @@ SEALS: Dict[str, Callable[[Job], Dict[str, Any]]] = {
 
 def seal(job: Job) -> Dict[str, Any]:
     """Return what the receipt says of the set that was just captured."""
-    specification = job.specification
-    return seal_logs(job) if specification["kind"] == "log" else SEALS[specification["facts"]["method"]](job)
+    if job.specification["kind"] == "log":
+        return seal_logs(job)
+    facts = job.specification["facts"]
+    sealed = SEALS[facts["method"]](job)
+    return dict(sealed, facts=dict({name: facts[name] for name in _KEPT}, **sealed["facts"]))
 
 
 def consumes(kind: str) -> bool:

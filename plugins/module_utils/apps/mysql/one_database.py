@@ -75,9 +75,7 @@ def _keep(job: Job, product: Product, options: Options, database: str, path: Pat
 def dump_to(job: Job, product: Product, options: Options, database: str, path: Path, *more: str) -> Path:
     """Dump one database into the file ``path``, replacing what has its name where it is loaded; return it."""
     private_directory(path.parent)
-    argv = dump_argv(product, options, [database], False)
-    argv[argv.index("--databases") : argv.index("--databases")] = ["--add-drop-database", *more]
-    argv = [word for word in argv if not word.startswith(("--master-data", "--source-data"))]
+    argv = dump_argv(product, options, [database], [*product.dump_part, "--add-drop-database", *more])
     job.begin_step(f"dump {database}")
     with path.open("wb") as stream:
         process = spawn(argv, stdout=stream, stderr=subprocess.PIPE)

@@ -75,19 +75,17 @@ def seal(job: Job) -> Dict[str, Any]:
     if checkpoints.get("backup_type") != _TYPES[kind]:
         raise CaptureFailed(f"mariadb-backup says the backup is '{checkpoints.get('backup_type')}', not {_TYPES[kind]}")
     after = object_counts(options_of(job))
-    kept = {name: facts[name] for name in ("product", "method", "version", "datadir", "server_id", "settings")}
     place = position(checkpoints, info, facts["server_id"])
     sealed: Dict[str, Any] = {
         "position": place,
         "checks": [{"name": "completed OK!", "status": "ok", "detail": f"uuid {info.get('uuid', '?')}"}],
         "tools": {"mariadb-backup": info.get("tool_version", facts["tool_version"]), "server": facts["version"]},
-        "facts": dict(
-            kept,
-            counts_before=facts["counts"],
-            counts_after=after,
-            uuid=info.get("uuid", ""),
-            upgrade_notes=upgrade_notes(Path(facts["datadir"])),
-        ),
+        "facts": {
+            "counts_before": facts["counts"],
+            "counts_after": after,
+            "uuid": info.get("uuid", ""),
+            "upgrade_notes": upgrade_notes(Path(facts["datadir"])),
+        },
     }
     reason = ""
     if place["exact"]:

@@ -45,6 +45,7 @@ class Product(NamedTuple):
     initialise: Tuple[str, ...]  # makes an empty data directory; {options}, {data}, {account}
     lock_root: str  # what makes root of an empty server the host's root; empty: it is
     dump_options: Tuple[str, ...]
+    dump_place: Tuple[str, ...]  # the dump says its place in the binary log
     dump_gtids: Tuple[str, ...]  # ... when the server has GTIDs
     dump_accounts: Tuple[str, ...]  # a call of its own that dumps the accounts only; empty: the product cannot
     dump_part: Tuple[str, ...]  # replaces dump_gtids when one database goes into a server with a history of its own
@@ -89,7 +90,8 @@ MARIADB = Product(
         "--auth-root-authentication-method=socket",
     ),
     lock_root="",
-    dump_options=(*_DUMP, "--master-data=2"),
+    dump_options=_DUMP,
+    dump_place=("--master-data=2",),
     dump_gtids=(),
     dump_accounts=("--system=users",),
     dump_part=(),
@@ -127,7 +129,8 @@ MYSQL = Product(
     side_lines=("skip-networking", "skip-log-bin", "skip-replica-start", "loose-mysqlx=OFF", "plugin-load-add=auth_socket.so"),
     initialise=("mysqld", "--defaults-file={options}", "--initialize-insecure", "--datadir={data}", "--user={account}"),
     lock_root="ALTER USER root@localhost IDENTIFIED WITH auth_socket",
-    dump_options=(*_DUMP, "--source-data=2", "--no-tablespaces"),
+    dump_options=(*_DUMP, "--no-tablespaces"),
+    dump_place=("--source-data=2",),
     dump_gtids=("--set-gtid-purged=ON",),
     dump_accounts=("--users", "--set-gtid-purged=OFF"),
     dump_part=("--set-gtid-purged=OFF",),

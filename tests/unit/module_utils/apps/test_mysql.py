@@ -14,6 +14,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import (
     calls,
     client,
     inspection,
+    methods,
     physical,
     products,
 )
@@ -195,14 +196,14 @@ def test_what_reaches_the_server_before_a_capture_reaches_it_after(programs: Pat
     shown = "".join(f"{name}\\t{value}\\n" for name, value in dict(VALUES, datadir=str(tmp_path)).items())
     script = f"""
 case "$*" in
-  --defaults-extra-file=/root/backup.cnf*SHOW*VARIABLES*) printf '{shown}' ;;
-  --defaults-extra-file=/root/backup.cnf*VERSION*) echo '{VALUES["version"]}' ;;
-  --defaults-extra-file=/root/backup.cnf*GRANTS*) echo '{COMPLETE}' ;;
-  --defaults-extra-file=/root/backup.cnf*) printf 'tables\\t3\\n' ;;
+  --defaults-extra-file=/etc/mysql/backup.cnf*SHOW*VARIABLES*) printf '{shown}' ;;
+  --defaults-extra-file=/etc/mysql/backup.cnf*VERSION*) echo '{VALUES["version"]}' ;;
+  --defaults-extra-file=/etc/mysql/backup.cnf*GRANTS*) echo '{COMPLETE}' ;;
+  --defaults-extra-file=/etc/mysql/backup.cnf*) printf 'tables\\t3\\n' ;;
   *) echo 'ERROR 1045: Access denied' >&2; exit 1 ;;
 esac"""
     program(programs, "mariadb", script)
-    options = {"defaults_extra_file": "/root/backup.cnf", "socket": "/s", "service": "mariadb"}
+    options = {"defaults_extra_file": "/etc/mysql/backup.cnf", "socket": "/s", "service": "mariadb"}
     found = inspection.preflight(options, "backup")
     assert [item["name"] for item in found["checks"] if item["status"] == "failed"] == []
     assert found["facts"]["services"] == [{"service": "mariadb"}]
@@ -215,8 +216,8 @@ esac"""
 
 
 def test_the_defaults_file_comes_first_and_no_password_is_in_sight() -> None:
-    options = {"socket": "/run/s.sock", "defaults_extra_file": "/root/backup.cnf"}
-    assert client.connection_argv(options) == ["--defaults-extra-file=/root/backup.cnf", "--socket=/run/s.sock"]
+    options = {"socket": "/run/s.sock", "defaults_extra_file": "/etc/mysql/backup.cnf"}
+    assert client.connection_argv(options) == ["--defaults-extra-file=/etc/mysql/backup.cnf", "--socket=/run/s.sock"]
     assert client.connection_argv({}) == []
 
 
@@ -290,9 +291,9 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_full_backup_is_sealed_with_its_position_and_counts(programs: Path, tmp_path: Path) -> None:
     program(programs, "mariadb", "printf 'tables\\t3\\n'")
-    about = physical.seal(job_with(tmp_path))
+    about = methods.seal(job_with(tmp_path))
     assert about["position"]["not_after"]["gtid"] == "0-7-42"
-    assert about["facts"]["counts_before"] == {"tables": 2}
+    assert (about["facts"]["method"], about["facts"]["counts_before"]) == ("mariadb-backup", {"tables": 2})
     assert about["facts"]["counts_after"] == {"tables": 3}
     assert about["tools"]["mariadb-backup"] == "11.8.3-MariaDB"
 

@@ -108,3 +108,9 @@ def test_a_dump_ends_as_its_tool_ends_one(tmp_path: Path, end: str) -> None:
     assert logical.ends_whole(dump)
     dump.write_text("INSERT INTO t VALUES (1);\n" * 50)
     assert not logical.ends_whole(dump)
+
+
+def test_a_database_may_be_named_like_an_option() -> None:
+    argv = logical.dump_argv(products.MARIADB, {"socket": "/s"}, ["--master-data"], products.MARIADB.dump_part)
+    assert argv[-3:] == ["--databases", "--", "--master-data"]
+    assert products.MARIADB.dump_place[0] not in argv
