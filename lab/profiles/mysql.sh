@@ -29,7 +29,7 @@ if [ ! -d /var/lib/mysql/mysql ]; then
     install -d -o mysql -g mysql -m 0700 /var/lib/mysql
     find /var/lib/mysql -mindepth 1 -delete # a server that was started without its data left some
     mysqld --initialize-insecure --user=mysql
-    systemctl reset-failed mysql.service 2>/dev/null || true
+    if systemctl --quiet is-failed mysql.service; then systemctl reset-failed mysql.service; fi
 fi
 systemctl --quiet enable mysql.service
 if [ "$restart" = yes ]; then systemctl restart mysql.service; else systemctl start mysql.service; fi
