@@ -70,7 +70,9 @@ class Stage:
             "BACKSTAY_JUNIT": str(self.junit),
             **more,
         }
-        command = [ANSIBLE, "-i", str(self.folder / "hosts.yml"), str(self.folder / f"{name}.yml"), *options]
+        # A shell starts what runs in its background with SIGINT ignored, which would be inherited here.
+        command = ["env", "--default-signal=INT", ANSIBLE, "-i", str(self.folder / "hosts.yml")]
+        command += [str(self.folder / f"{name}.yml"), *options]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment)
 
