@@ -15,15 +15,16 @@ READY = "ready"
 TAKEN = "taken by "
 BEAT_SECONDS = 5.0
 SILENCE_SECONDS = 60  # longer than a worker under load, or a network that is mended by itself, stays silent
-_WAIT_SECONDS = 15  # for the guard of a job before this one, which still cleans up
+WAIT_SECONDS = 15  # for the guard of a job before this one, which still cleans up
 
-# Arguments: lock file, folder, holder, seconds of silence. The loop polls, because sh knows no read with a time limit.
+# Arguments: lock file, folder, holder, seconds of silence, seconds to wait for the lock. The loop polls, because sh knows no
+# read with a time limit.
 SCRIPT = f"""umask 077
-lock=$1 folder=$2 holder=$3 silence=$4
+lock=$1 folder=$2 holder=$3 silence=$4 wait=$5
 trap '' HUP INT TERM PIPE
 mkdir -p "${{lock%/*}}" || exit 1
 exec 9>>"$lock" || exit 1
-flock -w {_WAIT_SECONDS} 9 || {{ echo "{TAKEN}$(cat "$lock")"; exit 0; }}
+flock -w "$wait" 9 || {{ echo "{TAKEN}$(cat "$lock")"; exit 0; }}
 printf '%s' "$holder" > "$lock"
 rm -rf "$folder" && mkdir -p "$folder/run/pids" || exit 1
 beats=$folder/run/beats
@@ -52,7 +53,7 @@ _WRAPPER = '[ -z "$0" ] || echo $$ > "$0" || exit 126; "$@"{0}; status=$?; [ -z 
 
 def guard_line(lock: str, folder: str, holder: str) -> str:
     """Return the command line, for the login shell of the account, that runs the guard."""
-    return spell(["exec", "sh", "-c", SCRIPT, "guard", lock, folder, holder, str(SILENCE_SECONDS)])
+    return spell(["exec", "sh", "-c", SCRIPT, "guard", lock, folder, holder, str(SILENCE_SECONDS), str(WAIT_SECONDS)])
 
 
 def command_line(argv: List[str], environment: Optional[Dict[str, str]], note: str, merged: bool) -> str:

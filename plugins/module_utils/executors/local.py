@@ -23,6 +23,7 @@ from ..yard import open_yard, yard
 from .base import Executor, taken
 
 LOCKS = ".backstay"  # in the home directory of the server's account
+_WAIT_SECONDS = 10  # for a job before this one, which still cleans up
 
 
 class LocalExecutor(Executor):
@@ -56,7 +57,7 @@ class LocalExecutor(Executor):
         path = Path(self.home(account)) / LOCKS / f"{quote_name(resource)}.lock"
         with acting_as(account):
             self._lock = Lock(path)
-            if not self._lock.take(holder, wait=10):
+            if not self._lock.take(holder, wait=_WAIT_SECONDS):
                 raise taken(resource, json.dumps(lock_holder(path) or {}))
 
     def on_loss(self, argv: List[str], environment: Optional[Dict[str, str]] = None, feed: str = "") -> None:

@@ -25,6 +25,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.executors import (
     Executor,
     LocalExecutor,
     guard,
+    local,
     open_executor,
     ssh,
 )
@@ -180,9 +181,11 @@ def test_files_go_aside_by_a_rename_and_nothing_is_overwritten(executor: Executo
 
 
 def test_a_resource_is_held_once_on_its_host_by_whichever_executor(
-    executor: Executor, server: Server, access: Path, place: Path
+    executor: Executor, server: Server, access: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two backup machines, or one and the database host itself, must not back up a database at once."""
+    monkeypatch.setattr(guard, "WAIT_SECONDS", 1)
+    monkeypatch.setattr(local, "_WAIT_SECONDS", 1)
     executor.hold("oracle:ORCL", ME, HOLDER)
     others: list[Callable[[], Executor]] = [LocalExecutor, lambda: far(server, access, place, directory=str(place / "other"))]
     for make in others:
