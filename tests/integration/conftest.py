@@ -26,9 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark common tests long for an app that leaves them to others in the short form."""
-    parameters = getattr(item, "callspec", None)
-    app = parameters.params.get("app", "") if parameters else ""
-    if app and getattr(item, "originalname", "") in apps.left_to_others(app):
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    name = getattr(item, "originalname", "") + (f"[{parameters['transport']}]" if "transport" in parameters else "")
+    if "app" in parameters and name in apps.left_to_others(parameters["app"]):
         item.add_marker(pytest.mark.long)
 
 

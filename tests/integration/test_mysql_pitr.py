@@ -152,6 +152,7 @@ def test_a_damaged_log_set_is_refused_with_the_nearest_moments(timeline: Timelin
     assert fleet.run(shop.HOST, "stat", "-c", "%i", f"{shop.DATADIR}/ibdata1") == inode
 
 
+@pytest.mark.long
 def test_one_table_is_recovered_through_a_side_instance(timeline: Timeline, fleet: Fleet, playbooks: Playbooks) -> None:
     """By the very commands of the runbook page."""
     shop.sql(fleet, "SET FOREIGN_KEY_CHECKS = 0; DROP TABLE shop.accounts")
@@ -224,6 +225,7 @@ def test_the_sets_page_shows_the_moments(timeline: Timeline, playbooks: Playbook
     assert timeline.sets["full"]["set"] in listed.output
 
 
+@pytest.mark.long
 def test_a_log_backup_holds_logs_only(timeline: Timeline, playbooks: Playbooks) -> None:
     back_up(playbooks, "log")  # a full one where a restore has ended the history
     record = back_up(playbooks, "log")

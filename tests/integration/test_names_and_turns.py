@@ -32,6 +32,7 @@ def held_back(fleet: Fleet, host: str) -> Iterator[None]:
         shop.sql(fleet, shop.sql(fleet, f"SELECT CONCAT('KILL ', id) {mine}", host), host)
 
 
+@pytest.mark.long
 def test_second_backup_of_an_instance_is_refused_and_names_the_first(live: App, playbooks: Playbooks, fleet: Fleet) -> None:
     before = jobs.newest_run(fleet, live.host)
     with held_back(fleet, live.host):
@@ -56,6 +57,7 @@ def odd_inventory(tmp_path: Path, fleet: Fleet) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_names_with_spaces_quotes_and_foreign_letters(
     live: App, playbooks: Playbooks, fleet: Fleet, odd_inventory: Path
 ) -> None:

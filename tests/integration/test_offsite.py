@@ -149,12 +149,21 @@ def test_the_ledger_names_every_snapshot_and_only_real_ones(fleet: Fleet, snapsh
     ("variables", "sentence"),
     [
         ({"backstay_repository_password": "another one"}, "The repository password is wrong"),
-        ({"backstay_offsite_user_password": "another one"}, "The offsite server does not know this host's user"),
-        ({"backstay_repository_ca_pem": ""}, "is not trusted"),
-        ({"backstay_offsite_port": 8001}, "No connection to the repository's server offsite1:8001"),
-        (
+        pytest.param(
+            {"backstay_offsite_user_password": "another one"},
+            "The offsite server does not know this host's user",
+            marks=pytest.mark.long,
+        ),
+        pytest.param({"backstay_repository_ca_pem": ""}, "is not trusted", marks=pytest.mark.long),
+        pytest.param(
+            {"backstay_offsite_port": 8001},
+            "No connection to the repository's server offsite1:8001",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
             {"backstay_offsite_url_host": "nowhere.invalid"},
             "The name nowhere.invalid of the repository's server does not resolve",
+            marks=pytest.mark.long,
         ),
         ({"backstay_offsite_url_host": HOST}, f"an address of {HOST} itself. A backup must be on another machine"),
         ({"backstay_offsite_url_host": "127.0.0.1"}, "leads to the loopback address 127.0.0.1"),
@@ -184,6 +193,7 @@ def test_a_vanished_repository_is_not_begun_anew_in_silence(fleet: Fleet, playbo
     assert changes(playbooks.run("offsite", "--limit", HOST).demand()) == {HOST: 0}
 
 
+@pytest.mark.long
 def test_a_stranger_control_node_replaces_nothing(fleet: Fleet, playbooks: Playbooks, tmp_path: Path) -> None:
     stranger = Playbooks(fleet, {"BACKSTAY_STATE_DIR": str(tmp_path / "state")})
     before = fleet.shell(OFFSITE, "sha256sum /etc/backstay-offsite/*")
@@ -193,6 +203,7 @@ def test_a_stranger_control_node_replaces_nothing(fleet: Fleet, playbooks: Playb
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.long
 def test_no_secret_is_ever_said(fleet: Fleet, playbooks: Playbooks) -> None:
     run = playbooks.run("offsite", "-vvv", "--diff").demand()
     secrets = [path.read_text() for path in (fleet.state / "secrets").rglob("*") if path.is_file()]
@@ -230,6 +241,7 @@ def everything(fleet: Fleet) -> list[str]:
     return [*server, *fleet.listing(SPARE, "/etc/backstay", "/usr/local", "/var/lib/backstay"), *control]
 
 
+@pytest.mark.long
 def test_check_mode_shows_a_newcomer_and_changes_nothing(fleet: Fleet, playbooks: Playbooks, newcomer: Newcomer) -> None:
     before = everything(fleet)
     run = playbooks.run("offsite", *newcomer.inventory, "--check", "--diff", offsite_max_size="10G").demand()
@@ -239,6 +251,7 @@ def test_check_mode_shows_a_newcomer_and_changes_nothing(fleet: Fleet, playbooks
     assert everything(fleet) == before
 
 
+@pytest.mark.long
 def test_a_newcomer_is_let_in_without_a_restart(fleet: Fleet, playbooks: Playbooks, newcomer: Newcomer) -> None:
     show = ["systemctl", "show", "--value", "--property=MainPID", UNIT]
     pid = fleet.run(OFFSITE, *show)

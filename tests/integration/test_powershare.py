@@ -101,6 +101,7 @@ def test_a_folder_without_another_copy_is_named(servers: list[Server], playbooks
     assert "folder 'People'" not in run.output.split("Fail when a folder is not covered")[1]
 
 
+@pytest.mark.long
 def test_two_runs_meet_and_the_last_server_stays_up(servers: list[Server], playbooks: Playbooks) -> None:
     """PS-14: a run stops catalog1 and counts on catalog2; another run with another --limit may not stop that one."""
     one, two, three = servers
@@ -166,6 +167,7 @@ def test_a_holder_that_cannot_be_asked_is_believed_to_be_down(servers: list[Serv
 # Restore or replicate
 
 
+@pytest.mark.long
 def test_a_set_goes_over_no_newer_copies(servers: list[Server], playbooks: Playbooks) -> None:
     """PS-9, PS-12: every folder of catalog2 lives on catalog1, so the set is refused and what to do is said."""
     two = servers[1]

@@ -111,6 +111,7 @@ def said(run: Run) -> str:
     return " ".join(run.output.split())
 
 
+@pytest.mark.long
 def test_check_mode_shows_the_whole_plan_and_changes_nothing(
     past: Past, present: str, books: Books, fleet: Fleet, application: Adapter, places: None
 ) -> None:

@@ -43,6 +43,7 @@ def test_the_second_app_is_backed_up_although_the_first_one_failed(
     shop.check(fleet, HOST)
 
 
+@pytest.mark.long
 def test_both_are_backed_up_when_nothing_fails(both: tuple[str, ...], playbooks: Playbooks) -> None:
     done = playbooks.run("backup", *both, app_files_before=["true"]).demand()
     assert [(record["app"], record["status"]) for record in done.records] == [("files", "ok"), ("mysql", "ok")]

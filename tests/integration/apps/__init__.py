@@ -62,7 +62,8 @@ def adapters(name: str) -> list[str]:
 
 
 def left_to_others(name: str) -> frozenset[str]:
-    """Return the common tests that add little for app ``name`` when another app takes them: LONG of its module."""
+    """Return the common tests that add little for app ``name`` when others are run: LONG of its module, ``test`` or
+    ``test[transport]``."""
     return frozenset(getattr(importlib.import_module(f"integration.apps.{name}"), "LONG", ()))
 
 

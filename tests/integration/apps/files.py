@@ -6,7 +6,13 @@ from __future__ import annotations
 from lab_tools import tally
 from lab_tools.fleet import SPARE, Fleet
 
-LONG = ("test_one_damaged_blob_is_noticed_and_live_data_stays", "test_the_sets_are_listed")
+LONG = (
+    "test_moving_data_comes_back_after_a_total_loss[stage]",
+    "test_quiesced_data_comes_back_with_equal_hashes",
+    "test_restore_to_another_host",
+    "test_one_damaged_blob_is_noticed_and_live_data_stays",
+    "test_the_sets_are_listed",
+)
 
 
 class Adapter:

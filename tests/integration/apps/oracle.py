@@ -6,7 +6,11 @@ from __future__ import annotations
 from lab_tools import oracle
 from lab_tools.fleet import Fleet
 
-LONG = ("test_one_damaged_blob_is_noticed_and_live_data_stays", "test_the_sets_are_listed")
+LONG = (
+    "test_quiesced_data_comes_back_with_equal_hashes",
+    "test_one_damaged_blob_is_noticed_and_live_data_stays",
+    "test_the_sets_are_listed",
+)
 
 
 class Adapter:

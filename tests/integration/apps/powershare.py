@@ -11,6 +11,8 @@ from lab_tools.powershare import Server, mail
 
 # Moving data is the point of a server that always routes; the engine behind the rest is the one of the other apps.
 LONG = (
+    "test_moving_data_comes_back_after_a_total_loss[stream]",
+    "test_restore_to_another_host",
     "test_quiesced_data_comes_back_with_equal_hashes",
     "test_one_damaged_blob_is_noticed_and_live_data_stays",
     "test_the_sets_are_listed",
