@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_tools import shop
-from lab_tools.fleet import BASE, SPARE, Fleet
+from lab_tools.fleet import BASE, OFFSITE, SPARE, Fleet
 from lab_tools.playbooks import Playbooks, newest_record
 
 SEED_MIB = 64
@@ -115,6 +115,18 @@ def bring_up(demo: Demo) -> None:
         raise NotProven("the lab did not come up")
 
 
+def set_up(demo: Demo) -> None:
+    """Set the offsite server and the repositories up, unless an earlier demonstration did on this lab."""
+    ready = demo.fleet.ask(OFFSITE, ["systemctl", "is-active", "backstay-offsite.service"]).status == 0
+    access = [
+        demo.fleet.ask(host, ["test", "-e", f"/etc/backstay/repositories/{host}/identity"]) for host in (shop.HOST, SPARE)
+    ]
+    if ready and all(found.status == 0 for found in access):
+        demo.tell("the last demonstration did: ansible-playbook playbooks/offsite.yml would change nothing")
+    else:
+        demo.play("offsite")
+
+
 def fill(demo: Demo) -> None:
     """Give the shop bulk data once, and let its application commit."""
     if not shop.check(demo.fleet)["archive_rows"]:
@@ -205,7 +217,7 @@ def summary(demo: Demo, done: dict[str, Any], known: shop.Transaction, last: sho
 def run(demo: Demo) -> None:
     """All steps in order."""
     demo.step("lab", "Bring up the rehearsal fleet: real servers in containers", lambda: bring_up(demo))
-    demo.step("offsite", "Set up the offsite server and give the database host its repository", lambda: demo.play("offsite"))
+    demo.step("offsite", "Set up the offsite server and give the database host its repository", lambda: set_up(demo))
     demo.step("seed", f"Fill the shop with {SEED_MIB} MiB and let it commit", lambda: fill(demo))
     full, _before = demo.step("backup", "Back up while the shop commits", lambda: back_up(demo))
     done, known = demo.step("logs", "Back up what was committed since, twice", lambda: back_up_logs(demo))
