@@ -8,7 +8,6 @@ The archive is the one that hosts get, plus an app for tests and a ``__main__`` 
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import io
 import json
@@ -98,7 +97,7 @@ class Sandbox:
         self.access.mkdir()
         for name, content in self.secrets.items():
             (self.access / name).write_text(content)
-        self.repository = self.programs / "repositories" / hashlib.sha256(URL.encode()).hexdigest()
+        self.repository = self.programs / "repositories" / URL.encode().hex()
         (self.repository / "snapshots").mkdir(parents=True)
         (self.repository / "password").write_text(PASSWORD)
 
