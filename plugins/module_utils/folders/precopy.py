@@ -59,6 +59,7 @@ class TreeCopy:
         self._links: Dict[int, bytes] = {}  # in this pass: the first name of every file that has several
         self._folders: Dict[bytes, os.stat_result] = {}
         self._touched: Set[bytes] = set()  # folders of the copy that need their own metadata again
+        self._lost = False  # whether something vanished in this pass, and its copy with it
 
     def ahead(self, tell: Callable[[int], None]) -> int:
         """Copy while the application runs, again while much has changed meanwhile; return the number of passes."""
@@ -84,7 +85,7 @@ class TreeCopy:
         self._clocks = self._clocks or (since, time.monotonic())
         write_back(self._folder)
         former, self._records = self._records, {}
-        self._links, self._folders, self._touched = {}, {}, set()
+        self._links, self._folders, self._touched, self._lost = {}, {}, set(), False
         for entry in walk(self._source, self._leave_out, self._vanished):
             self._refuse_change(entry)
             try:
@@ -97,6 +98,8 @@ class TreeCopy:
                 self._apply(path, self._folders[path])
             except OSError as error:
                 self._judge(path, error)
+        if self._lost:
+            self._drop_orphans()
         return Copied(self._files, self._bytes)
 
     def _take(self, entry: Entry, former: Optional[Record], since: int) -> None:
@@ -105,6 +108,8 @@ class TreeCopy:
         folder = stat.S_ISDIR(status.st_mode)
         if folder:
             self._folders[path] = status
+        if self._began and former is not None and not os.path.lexists(self._copy_of(path)):
+            former = None  # whatever took its copy away: there is no later pass to bring it back
         if former is not None and self._holds(former, status):
             self._records[path] = former
         elif folder:
@@ -189,6 +194,14 @@ class TreeCopy:
             self._clear(path)
             self._touched.add(os.path.dirname(path))
 
+    def _drop_orphans(self) -> None:
+        """Forget what lay in folders whose copy was removed: they may come back by a rename, which moves no time in them."""
+        kept: Dict[bytes, Record] = {}
+        for path, record in self._records.items():  # folders before their content
+            if not path or os.path.dirname(path) in kept:
+                kept[path] = record
+        self._records = kept
+
     def _clear(self, path: bytes) -> None:
         """Remove what lies at ``path`` in the copy."""
         place = self._copy_of(path)
@@ -219,6 +232,7 @@ class TreeCopy:
     def _vanished(self, path: bytes) -> None:
         if self._began:
             raise self._still_written(path)
+        self._lost = True
         self._records.pop(path, None)
         self._clear(path)  # half of it may have been copied, and no record would ever remove that
         self._touched.add(os.path.dirname(path))
