@@ -109,14 +109,16 @@ class Archive:
         descriptor = os.open(self._place(path), os.O_RDONLY | os.O_NOFOLLOW)
         try:
             status = os.fstat(descriptor)
-            ranges = list(data_ranges(descriptor, status.st_size)) if status.st_blocks * _UNIT < status.st_size else []
-            sparse = bool(status.st_blocks * _UNIT < status.st_size and ranges != [(0, status.st_size)])
+            # Asked once, never guessed from st_blocks: room that was taken in advance is a hole, too, and which of it
+            # reads as data depends on what the page cache holds at the moment.
+            ranges = list(data_ranges(descriptor, status.st_size))
+            sparse = status.st_size > 0 and ranges != [(0, status.st_size)]
             if sparse:
                 self._put_sparse_header(path, metadata, status.st_size, ranges)
             else:
                 self._put_header(path, metadata, {}, type=tarfile.REGTYPE, size=status.st_size)
             content, moved = ContentHash(path, status.st_size), 0
-            for block in blocks(descriptor, status.st_size, content):
+            for block in blocks(descriptor, status.st_size, content, ranges):
                 content.add(block)
                 self._put(block)
                 moved += len(block)

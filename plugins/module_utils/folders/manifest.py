@@ -14,7 +14,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, NamedTuple, NoReturn, Optional
+from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optional, Tuple
 
 from .. import appledouble
 from ..errors import IntegrityError
@@ -201,7 +201,8 @@ class _Proof:
         content = ContentHash(entry.path, entry.status.st_size)
         descriptor = os.open(os.path.join(self._root, entry.path), os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            for block in blocks(descriptor, entry.status.st_size, content):
+            ranges = data_ranges(descriptor, entry.status.st_size)
+            for block in blocks(descriptor, entry.status.st_size, content, ranges):
                 content.add(block)
         finally:
             os.close(descriptor)
@@ -214,10 +215,13 @@ class _Proof:
             self._problems.append(f"{show(path) or 'the folder itself'} {what}")
 
 
-def blocks(descriptor: int, size: int, content: ContentHash) -> Iterator[bytes]:
-    """Yield the data of an open file in order, telling ``content`` of the holes between. The caller adds each block."""
+def blocks(descriptor: int, size: int, content: ContentHash, ranges: Iterable[Tuple[int, int]]) -> Iterator[bytes]:
+    """Yield the data of an open file, which lies in ``ranges``, telling ``content`` of the holes between.
+
+    The caller adds each block.
+    """
     position = 0
-    for start, end in data_ranges(descriptor, size):
+    for start, end in ranges:
         content.add_zeros(start - position)
         position = start
         while position < end:

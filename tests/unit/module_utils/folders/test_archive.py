@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+from collections.abc import Callable
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
@@ -127,6 +128,45 @@ def test_a_sparse_file_with_many_pieces(tmp_path: Path) -> None:
     into = unpacked(packed, tmp_path / "into")
     manifest.prove(into)
     assert (into / "many").stat().st_size == 64 << 20
+
+
+def _taken_in_advance(path: Path) -> None:
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 1 << 20)
+
+
+def _begun(path: Path) -> None:
+    _taken_in_advance(path)
+    with path.open("r+b") as file:
+        file.write(b"begun")
+        os.fsync(file.fileno())
+
+
+def _written(path: Path) -> None:
+    path.write_bytes(b"x" * 5000)
+
+
+@pytest.mark.parametrize("make", [_taken_in_advance, _begun, _written, Path.touch])
+def test_a_file_of_any_room_comes_back(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    folder = tmp_path / "it"
+    folder.mkdir()
+    make(folder / "journal")
+    into = unpacked(archived(folder), tmp_path / "into")
+    manifest.prove(into)
+    assert (into / "journal").read_bytes() == (folder / "journal").read_bytes()
+
+
+def test_a_small_hole_is_seen_whatever_room_the_file_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On ext4 and XFS the blocks of a file may hold its attributes, too."""
+    folder = tmp_path / "it"
+    folder.mkdir()
+    (folder / "ledger").write_bytes(bytes(4096) + b"x" * 4096)
+    for module in (archive, manifest):
+        monkeypatch.setattr(module, "data_ranges", lambda _descriptor, size: iter([(4096, size)]))
+    into = unpacked(archived(folder), tmp_path / "into")
+    monkeypatch.undo()
+    manifest.prove(into)
+    assert (into / "ledger").read_bytes() == bytes(4096) + b"x" * 4096
 
 
 # What the proof notices
