@@ -110,13 +110,13 @@ class TreeCopy:
             self._folders[path] = status
         if self._began and former is not None and not os.path.lexists(self._copy_of(path)):
             former = None  # whatever took its copy away: there is no later pass to bring it back
-        if former is not None and self._holds(former, status):
+        first = None if folder else self._links.get(status.st_ino)
+        if former is not None and self._holds(former, status) and (first is None or self._is_one_copy(first, path)):
             self._records[path] = former
         elif folder:
             self._make_folder(path, former)
             self._records[path] = Record(signature(status), since)
         else:
-            first = self._links.get(status.st_ino)
             if first is None:
                 self._records[path] = Record(self._copy_one(entry), since)
             else:
@@ -131,6 +131,10 @@ class TreeCopy:
     def _holds(self, record: Record, status: os.stat_result) -> bool:
         newest = max(status.st_mtime_ns, status.st_ctime_ns)
         return record.signature == signature(status) and newest < record.since - self._grain
+
+    def _is_one_copy(self, first: bytes, path: bytes) -> bool:
+        """Return whether two names of a file are names of one copy: the first may be new, its folder was renamed."""
+        return os.lstat(self._copy_of(first)).st_ino == os.lstat(self._copy_of(path)).st_ino
 
     def _make_folder(self, path: bytes, former: Optional[Record]) -> None:
         if former is None or not stat.S_ISDIR(former.signature[1]):

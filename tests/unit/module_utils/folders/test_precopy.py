@@ -277,6 +277,24 @@ def test_a_folder_that_was_away_for_a_moment_comes_back_with_all_that_is_in_it(
     assert archived(tmp_path / "copy") == archived(source)
 
 
+@pytest.mark.parametrize("passes", [1, 2])
+def test_names_of_one_file_stay_so_when_a_folder_is_renamed(tmp_path: Path, passes: int) -> None:
+    source = small(tmp_path / "it")
+    (source / "z").mkdir()
+    for name in ("x", "y"):
+        os.link(source / "messages" / "1", source / "z" / name)
+    settle()
+    copying = copy_of(source)
+    copying._pass(nobody)
+    (source / "messages").rename(source / "archive")
+    settle()
+    for _more in range(1, passes):
+        copying._pass(nobody)
+    copying.finish(nobody)
+    assert archived(tmp_path / "copy") == archived(source)
+    assert (tmp_path / "copy" / "archive" / "1").stat().st_nlink == 3
+
+
 @pytest.mark.parametrize("name", ["index", "messages"])
 def test_the_last_pass_misses_what_was_taken_from_the_copy(tmp_path: Path, name: str) -> None:
     source = small(tmp_path / "it")
