@@ -37,12 +37,15 @@ class Selection(NamedTuple):
 
 def selection(folder: Path, patterns: Iterable[str]) -> Selection:
     """Return what is left out of ``folder``: the operator's ``patterns``, and at a mount point what is not content."""
-    own = set()
-    if os.path.ismount(str(folder)):
-        own.add(os.fsencode(INSIDE))
-        if kind(folder) == EXT:
-            own.add(b"lost+found")
-    return Selection(own, [os.fsencode(pattern) for pattern in patterns])
+    return Selection(kept_at_top(folder), [os.fsencode(pattern) for pattern in patterns])
+
+
+def kept_at_top(folder: Path) -> Set[bytes]:
+    """Return the names in ``folder`` that are no content of it: a mount point holds some of the filesystem's and Backstay's."""
+    if not os.path.ismount(str(folder)):
+        return set()
+    # Elsewhere lost+found is a name like another: content that was brought from ext, say.
+    return {os.fsencode(INSIDE), *([b"lost+found"] if kind(folder) == EXT else [])}
 
 
 def excluded(path: bytes, patterns: Iterable[bytes]) -> bool:

@@ -22,24 +22,24 @@ from ..errors import BadInput, Refused
 from ..executors import Executor
 from ..files import private_directory, read_json, sync_directory, write_json
 from ..folders.metadata import apply_metadata, from_plain, read_metadata, to_plain
-from ..yard import INSIDE, is_yard, open_yard
+from ..folders.walk import kept_at_top
+from ..yard import is_yard, open_yard
 from . import aside as aside_files
-
-_OF_THE_FILESYSTEM = (INSIDE, "lost+found")  # what a mount point keeps for itself
 
 
 def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
     """Move the content of ``target`` aside and that of ``landing`` in; return the aside folder.
 
     ``arguments`` are those of the ``swap`` step. Names in ``leave_out`` (a tool's own notes) are not taken over. Raise
-    Refused when a rename could not be a rename (other filesystem), there is nothing landed, or the target does not become
-    empty: restored data never mixes with other data.
+    Refused when a rename could not be a rename (other filesystem), there is nothing landed, a landed name is one that the
+    target keeps for itself, or the target does not become empty: restored data never mixes with other data.
     """
     target, landing = Path(arguments["target"]), Path(arguments["landing"])
     leave_out = set(arguments.get("leave_out", []))
     entries = [name for name in _entries(landing) if name not in leave_out]
     if not entries and not arguments.get("with_root"):
         raise Refused(f"there is nothing in {landing} to put into {target}")
+    _refuse_kept(target, entries)
     made = not target.exists()
     if made:
         target.mkdir()  # the whole directory was lost
@@ -162,8 +162,17 @@ def remove_tree(path: Path) -> None:
 
 
 def _entries(path: Path) -> List[str]:
-    own = _OF_THE_FILESYSTEM if os.path.ismount(str(path)) else ()
-    return sorted(name for name in os.listdir(str(path)) if name not in own)
+    own = kept_at_top(path)
+    return sorted(name for name in os.listdir(str(path)) if os.fsencode(name) not in own)
+
+
+def _refuse_kept(target: Path, entries: List[str]) -> None:
+    """Raise Refused for a name among ``entries`` that ``target`` keeps for itself: it could not be exchanged."""
+    for name in sorted({os.fsencode(name) for name in entries} & kept_at_top(target)):
+        raise Refused(
+            f"the saved content has a {os.fsdecode(name)}, and the filesystem mounted at {target} keeps that name for itself",
+            "restore to a directory below it (backstay_restore_to)",
+        )
 
 
 def _same_filesystem(*paths: Path) -> bool:

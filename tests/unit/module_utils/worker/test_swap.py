@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, Refused
 from ansible_collections.backstay.fleet.plugins.module_utils.files import read_json
+from ansible_collections.backstay.fleet.plugins.module_utils.folders import walk
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import swap
 from ansible_collections.backstay.fleet.plugins.module_utils.yard import INSIDE, yard
 from hypothesis import given, settings
@@ -127,23 +129,50 @@ def test_a_crash_anywhere_loses_nothing_and_put_back_restores_exactly(
         raise AssertionError("the exchange never came to its end")
 
 
+LOST: Tree = {"lost+found": {}}
+
+
+@contextmanager
+def mounted(filesystem: str) -> Iterator[None]:
+    """Have the target look like the mount point of a ``filesystem``."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(os.path, "ismount", lambda path: str(path).endswith("/mysql"))
+    patch.setattr(walk, "kind", lambda _path: filesystem)
+    try:
+        yield
+    finally:
+        patch.undo()
+
+
 @settings(max_examples=20)
 @given(former=trees, landed=landed_trees)
 def test_a_mount_point_keeps_what_is_the_filesystems(base: Path, former: Tree, landed: Tree) -> None:
-    def mounted(path: Any) -> bool:
-        return str(path).endswith("/mysql")
-
-    patch = pytest.MonkeyPatch()
-    patch.setattr(os.path, "ismount", mounted)
-    try:
-        place = Place(base / "c", dict(former, **{"lost+found": {}}), landed, inside=True)
+    with mounted("ext2/ext3"):
+        place = Place(base / "c", {**former, **LOST}, landed, inside=True)
         place.exchange()
-        assert place.live() == dict(landed, **{"lost+found": {}})
+        assert place.live() == {**landed, **LOST}
         swap.put_back(place.job)
-        assert place.live() == dict(former, **{"lost+found": {}})
+        assert place.live() == {**former, **LOST}
         assert look(place.landing) == landed
-    finally:
-        patch.undo()
+
+
+def test_where_the_filesystem_has_no_lost_and_found_it_is_content(base: Path) -> None:
+    with mounted("xfs"):
+        place = Place(base / "n", {"shop": b"1", **LOST}, {"shop": b"2", "lost+found": {"from ext": b"3"}}, inside=True)
+        place.exchange()
+        assert place.live() == {"shop": b"2", "lost+found": {"from ext": b"3"}}
+        swap.put_back(place.job)
+        assert place.live() == {"shop": b"1", **LOST}
+
+
+@pytest.mark.parametrize("name", ["lost+found", INSIDE])
+def test_a_name_that_the_target_keeps_is_refused_before_anything_moves(base: Path, name: str) -> None:
+    with mounted("ext2/ext3"):
+        place = Place(base / "o", {"shop": b"1", **LOST}, {"shop": b"2", name: {}}, inside=True)
+        with pytest.raises(Refused, match=f"has a {re.escape(name)}, and the filesystem mounted at"):
+            place.exchange()
+        assert place.live() == {"shop": b"1", **LOST}
+        assert swap.exchanged(place.job) == []
 
 
 @given(former=trees, landed=landed_trees, made=trees)
