@@ -101,7 +101,8 @@ def overlaps(paths: List[str]) -> List[str]:
     found = []
     for index, one in enumerate(paths):
         for other in paths[index + 1 :]:
-            if (one + "/").startswith(other + "/") or (other + "/").startswith(one + "/"):
+            inside_one, inside_other = os.path.join(one, ""), os.path.join(other, "")
+            if inside_one.startswith(inside_other) or inside_other.startswith(inside_one):
                 found.append(f"{one} and {other} overlap")
     return found
 
@@ -120,7 +121,8 @@ def _inspect_sources(options: Options) -> Tuple[List[Check], List[Dict[str, Any]
 
 
 def _described(folder: str, artifact: str) -> Dict[str, Any]:
-    real = os.path.realpath(folder)  # a link may lead to another filesystem, and renames stay on one
+    # A link may lead to another filesystem, and renames stay on one. POSIX lets "//" stand, Linux knows no such root.
+    real = os.path.realpath(re.sub("^//+", "/", folder))
     return {"folder": folder, "real": real, "artifact": artifact, "yard": str(yard(Path(real))), "bytes": 0}
 
 

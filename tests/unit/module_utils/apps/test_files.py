@@ -56,6 +56,10 @@ def test_a_good_folder_is_described(folder: Path, sandbox: Sandbox) -> None:
         (["{root}/work"], "Backstay's own place"),
         (["{base}"], "Backstay's own place"),
         (["{srv}/.backstay-Ledger"], "Backstay's own place"),
+        (["/"], "Backstay's own place"),
+        (["//"], "Backstay's own place"),
+        (["/", "{srv}/Ledger"], "overlap"),
+        (["/{srv}/Ledger", "{srv}/Ledger"], "overlap"),
     ],
 )
 def test_a_folder_that_cannot_be_saved_is_refused_by_name(
