@@ -42,8 +42,8 @@ class Far:
         return self.playbooks.run(name, *self.options, **variables)
 
     def clean(self) -> bool:
-        """Whether nothing of a job is left on the database host."""
-        left = self.fleet.run(oracle.HOST, "ls", "-A", PLACE)
+        """Whether nothing of a job is left on the database host, but the lock file of its folder, which stays."""
+        left = self.fleet.run(oracle.HOST, "ls", "-A", "--ignore=*.lock", PLACE)
         processes = self.fleet.ask(oracle.HOST, ["pgrep", "-u", "oracle", "-x", "rman|sqlplus"]).stdout
         return not left.strip() and not processes.strip()
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What runs on a protected host for the life of a job: its lock, and its end when the worker is lost. Plain sh, no Python.
 
-The guard holds the lock of the resource, counts the beats that the worker sends, and when they stop, for whatever reason - the
-job ended, the worker died, the network broke - it kills what the job still runs there, runs what the worker left for this case,
-and removes the job's folder. So nothing depends on the worker, or on sshd noticing that a machine is gone.
+The guard holds the locks of the resource and of the job's folder, counts the beats that the worker sends, and when they stop,
+for whatever reason - the job ended, the worker died, the network broke - it kills what the job still runs there, runs what the
+worker left for this case, and removes the job's folder. So nothing depends on the worker, or on sshd noticing that a machine is
+gone.
 """
 
 from __future__ import annotations
@@ -13,38 +14,44 @@ from typing import Dict, List, Optional
 
 READY = "ready"
 TAKEN = "taken by "
+FOLDER_TAKEN = "folder taken by "
 BEAT_SECONDS = 5.0
 SILENCE_SECONDS = 60  # longer than a worker under load, or a network that is mended by itself, stays silent
 WAIT_SECONDS = 15  # for the guard of a job before this one, which still cleans up
 
-# Arguments: lock file, folder, holder, seconds of silence, seconds to wait for the lock. The loop polls, because sh knows no
-# read with a time limit.
+# Arguments: lock file, folder, holder, seconds of silence, seconds to wait for a lock. The loop polls, because sh knows no read
+# with a time limit. The folder has a lock of its own, since jobs of other resources may use it (a verification and a backup of
+# one host); it is taken last by all of them. What outlives the guard must hold neither lock: ``apart`` runs it without them.
 SCRIPT = f"""umask 077
 lock=$1 folder=$2 holder=$3 silence=$4 wait=$5
 trap '' HUP INT TERM PIPE
-mkdir -p "${{lock%/*}}" || exit 1
-exec 9>>"$lock" || exit 1
+apart() {{ "$@" 8>&- 9>&-; }}
+mkdir -p "${{lock%/*}}" "${{folder%/*}}" || exit 1
+exec 9>>"$lock" 8>>"$folder.lock" || exit 1
 flock -w "$wait" 9 || {{ echo "{TAKEN}$(cat "$lock")"; exit 0; }}
 printf '%s' "$holder" > "$lock"
+flock -w "$wait" 8 || {{ echo "{FOLDER_TAKEN}$(cat "$folder.lock")"; : > "$lock"; exit 0; }}
+printf '%s' "$holder" > "$folder.lock"
 rm -rf "$folder" && mkdir -p "$folder/run/pids" || exit 1
 beats=$folder/run/beats
 echo 0 > "$beats"
 exec 3<&0
-(i=0; while IFS= read -r _; do i=$((i+1)); echo "$i" > "$beats"; done; echo gone > "$beats") <&3 9>&- > /dev/null 2>&1 &
+(i=0; while IFS= read -r _; do i=$((i+1)); echo "$i" > "$beats"; done; echo gone > "$beats") <&3 8>&- 9>&- > /dev/null 2>&1 &
 echo {READY}
 exec 1> /dev/null 2>&1 3<&- 0< /dev/null
 old='' quiet=0
 while [ "$quiet" -lt "$silence" ]; do
-  sleep 1 9>&-
-  new=$(cat "$beats" 9>&-) || break
+  apart sleep 1
+  new=$(apart cat "$beats") || break
   [ "$new" = gone ] && break
   if [ "$new" = "$old" ]; then quiet=$((quiet+1)); else quiet=0 old=$new; fi
 done
 for file in "$folder"/run/pids/*; do
-  [ -e "$file" ] && read -r pid < "$file" && kill -s KILL -- "-$pid" 9>&-
+  [ -e "$file" ] && read -r pid < "$file" && kill -s KILL -- "-$pid"
 done
-[ -e "$folder/run/loss" ] && sh "$folder/run/loss" 9>&-
+[ -e "$folder/run/loss" ] && apart sh "$folder/run/loss"
 rm -rf "$folder"
+: > "$folder.lock"
 : > "$lock"
 """
 # A command of the job: its process group is known while it runs, so that it can be ended from elsewhere.

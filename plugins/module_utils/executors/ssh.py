@@ -191,6 +191,8 @@ class SshExecutor(Executor):
         said = first_line(channel)
         if said.startswith(guard.TAKEN):
             raise taken(resource, said[len(guard.TAKEN) :])
+        if said.startswith(guard.FOLDER_TAKEN):
+            raise taken(str(self._folder), said[len(guard.FOLDER_TAKEN) :])
         if said != guard.READY:
             raise CommandFailed(f"{self} cannot be guarded: {said or 'it said nothing'}", "sh and flock are needed there")
         self._guard = Beats(channel)

@@ -238,6 +238,24 @@ def test_another_account_than_that_of_the_login_is_refused(over_ssh: Executor) -
         over_ssh.run(["true"], account="somebody")
 
 
+def test_jobs_of_two_workers_never_share_the_folder_whatever_they_lock(
+    over_ssh: Executor, server: Server, access: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A verification locks its scratch instance, a backup the database: both work in the folder of the same host."""
+    monkeypatch.setattr(guard, "WAIT_SECONDS", 1)
+    over_ssh.hold("oracle:ORCL", ME, HOLDER)
+    piece = over_ssh.work(layout.work("erp", "oracle")) / "piece"
+    over_ssh.open_folder(piece.parent, ME)
+    over_ssh.write(piece, b"of the backup", ME)
+    other = far(server, access, place)
+    with pytest.raises(Busy, match=r"erp\+oracle is in use on its host by run run-1 \(backup\) of the worker here"):
+        other.hold("oracle:/var/lib/backstay/work/erp+oracle/instance", ME, dict(HOLDER, run="run-2", action="verify"))
+    assert over_ssh.read(piece) == b"of the backup"
+    over_ssh.end()
+    other.hold("oracle:/var/lib/backstay/work/erp+oracle/instance", ME, dict(HOLDER, run="run-3", action="verify"))
+    other.end()
+
+
 def test_when_the_connection_dies_the_host_ends_what_was_running(over_ssh: Executor, server: Server, place: Path) -> None:
     over_ssh.hold("oracle:ORCL", ME, HOLDER)
     over_ssh.on_loss(["sh", "-c", f'cat > {place}/released; echo "$WISH" >> {place}/released'], {"WISH": "up"}, "it's over\n")
@@ -292,7 +310,7 @@ def test_an_orderly_end_runs_no_release_and_leaves_nothing(over_ssh: Executor, p
     over_ssh.open_folder(over_ssh.work(layout.work("erp", "oracle")) / "rman", ME)
     over_ssh.end()
     assert not (place / "released").exists()
-    assert list((place.parent / "ours").iterdir()) == []
+    assert [(item.name, item.read_text()) for item in (place.parent / "ours").iterdir()] == [("erp+oracle.lock", "")]
 
 
 def test_staging_is_pulled_or_shared(server: Server, access: Path, place: Path) -> None:
