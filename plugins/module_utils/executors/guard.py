@@ -22,6 +22,7 @@ WAIT_SECONDS = 15  # for the guard of a job before this one, which still cleans 
 # Arguments: lock file, folder, holder, seconds of silence, seconds to wait for a lock. The loop polls, because sh knows no read
 # with a time limit. The folder has a lock of its own, since jobs of other resources may use it (a verification and a backup of
 # one host); it is taken last by all of them. What outlives the guard must hold neither lock: ``apart`` runs it without them.
+# The reader of the beats does not outlive it: sshd may close its channel much later, and its last word would end the next job.
 SCRIPT = f"""umask 077
 lock=$1 folder=$2 holder=$3 silence=$4 wait=$5
 trap '' HUP INT TERM PIPE
@@ -37,6 +38,7 @@ beats=$folder/run/beats
 echo 0 > "$beats"
 exec 3<&0
 (i=0; while IFS= read -r _; do i=$((i+1)); echo "$i" > "$beats"; done; echo gone > "$beats") <&3 8>&- 9>&- > /dev/null 2>&1 &
+reader=$!
 echo {READY}
 exec 1> /dev/null 2>&1 3<&- 0< /dev/null
 old='' quiet=0
@@ -46,6 +48,8 @@ while [ "$quiet" -lt "$silence" ]; do
   [ "$new" = gone ] && break
   if [ "$new" = "$old" ]; then quiet=$((quiet+1)); else quiet=0 old=$new; fi
 done
+[ "$new" = gone ] || kill -s KILL "$reader"
+wait "$reader"
 for file in "$folder"/run/pids/*; do
   [ -e "$file" ] && read -r pid < "$file" && kill -s KILL -- "-$pid"
 done

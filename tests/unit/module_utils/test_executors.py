@@ -286,6 +286,34 @@ def test_a_worker_that_falls_silent_is_given_up(
     made.end()
 
 
+def test_the_end_of_a_connection_that_was_given_up_does_not_end_the_next_job(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sshd may keep the channel of a dead machine open for hours; when it closes it, another job works in the folder."""
+    monkeypatch.setattr(guard, "SILENCE_SECONDS", 2)
+    folder = place / "erp+oracle"
+
+    def guarded() -> subprocess.Popen[bytes]:
+        line = guard.guard_line(str(place / "lock"), str(folder), "{}")
+        pipe = subprocess.PIPE
+        made = subprocess.Popen(["/bin/sh", "-c", line], stdin=pipe, stdout=pipe, start_new_session=True)
+        assert made.stdout and made.stdout.readline() == b"ready\n"
+        return made
+
+    given_up = guarded()
+    given_up.wait(30)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(given_up.pid, 0)
+    monkeypatch.setattr(guard, "SILENCE_SECONDS", 3600)
+    following = guarded()
+    assert given_up.stdin and following.stdin
+    given_up.stdin.close()
+    with pytest.raises(subprocess.TimeoutExpired):
+        following.wait(3)
+    following.stdin.close()
+    assert following.wait(30) == 0 and not folder.exists()
+
+
 def test_a_host_that_stops_answering_is_a_lost_connection(
     server: Server, access: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
