@@ -77,8 +77,8 @@ def command_line(argv: List[str], environment: Optional[Dict[str, str]], note: s
 
 
 def end_line(note: str) -> str:
-    """Return the command line that kills the process group in ``note``."""
-    return spell(["sh", "-c", 'read -r pid < "$0" && kill -s KILL -- "-$pid"', note])
+    """Return the command line that kills the process group in ``note`` and removes the note: its number may be used again."""
+    return spell(["sh", "-c", 'read -r pid < "$0" && kill -s KILL -- "-$pid"; rm -f -- "$0"', note])
 
 
 def loss_script(argv: List[str], environment: Optional[Dict[str, str]], feed: str) -> str:

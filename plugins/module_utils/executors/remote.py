@@ -84,9 +84,11 @@ class RemoteProcess:
         return self.returncode
 
     def end_group(self) -> None:
-        """Kill the command and what it started."""
+        """Kill the command and what it started. Raise ConnectionLost when the host cannot be told so."""
         if self._note:
             self._executor.kill(self._note)
+        if self.returncode is None:  # no status comes of what a signal ended: that would pass for a lost connection
+            self.returncode = -signal.SIGKILL
         self._channel.close()
 
 

@@ -177,10 +177,12 @@ class SshExecutor(Executor):
         return float(self.require(["date", "-u", "+%s"], _ASK_SECONDS).strip())
 
     def kill(self, note: str) -> None:
-        """Kill the process group that the file ``note`` names."""
+        """Kill the process group that the file ``note`` names. Raise ConnectionLost when the host cannot be told so."""
         channel = self._send(guard.end_line(note))
-        channel.recv_exit_status()
+        status = channel.recv_exit_status()
         channel.close()
+        if status < 0:
+            raise self.lost("a command was to be killed")
 
     # Life of a job
 

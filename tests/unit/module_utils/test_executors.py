@@ -106,6 +106,7 @@ def test_a_started_process_is_read_while_it_runs_and_killed_with_its_children(ex
     from ansible_collections.backstay.fleet.plugins.module_utils.process import kill_group
 
     kill_group(process)
+    assert process.wait(30) == -9, "the connection was not lost, we killed it"
     wait_until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text(), 20, "its end")
 
 
@@ -271,6 +272,26 @@ def test_when_the_connection_dies_the_host_ends_what_was_running(over_ssh: Execu
     with pytest.raises(ConnectionLost):
         over_ssh.read(place / "released")
     LocalExecutor().hold("oracle:ORCL", ME, HOLDER)
+
+
+def test_what_was_killed_is_not_noted_any_more(over_ssh: Executor, place: Path) -> None:
+    """Its number may belong to something else when the guard ends what is noted."""
+    over_ssh.hold("oracle:ORCL", ME, HOLDER)
+    process = over_ssh.start(["sh", "-c", "echo running; sleep 300"], {}, ME)
+    assert os.read(process.stdout.fileno(), 100) == b"running\n"
+    notes = place.parent / "ours" / "erp+oracle" / "run" / "pids"
+    assert len(list(notes.iterdir())) == 1
+    process.end_group()
+    assert list(notes.iterdir()) == []
+
+
+def test_a_kill_that_the_connection_does_not_survive_is_no_kill(over_ssh: Executor, server: Server) -> None:
+    over_ssh.hold("oracle:ORCL", ME, HOLDER)
+    process = over_ssh.start(["sleep", "300"], {}, ME)
+    server.cut()
+    with pytest.raises(ConnectionLost):
+        process.end_group()
+    assert process.returncode is None
 
 
 def test_a_worker_that_falls_silent_is_given_up(

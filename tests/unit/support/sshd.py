@@ -111,8 +111,9 @@ def run(channel: paramiko.Channel, command: str) -> None:
     status = process.wait()
     for thread in threads:
         thread.join(5)
-    with contextlib.suppress(OSError):
-        channel.send_exit_status(status if status >= 0 else 128 - status)
+    with contextlib.suppress(OSError, EOFError):
+        if status >= 0:  # of a signal sshd sends the name instead, which paramiko does not read
+            channel.send_exit_status(status)
         channel.close()
 
 
