@@ -25,6 +25,7 @@ Rows = List[List[str]]
 ORATAB = Path("/etc/oratab")
 _CONNECT = re.compile(r"^/(@[A-Za-z0-9_.]{1,64})?\Z")
 _ASK_SECONDS = 300
+_LEAD_ELSEWHERE = ("TWO_TASK", "LOCAL")
 _MARK = "backstay-answer:"
 # Numbers as wide as they are (the default shows an SCN as 1.2E+12), one CSV record a row, the first error ends it.
 _PROLOGUE = """WHENEVER SQLERROR EXIT FAILURE
@@ -73,11 +74,18 @@ class Instance(NamedTuple):
 
     def rman_argv(self, cmdfile: str) -> List[str]:
         """Return the command line of RMAN on a command file."""
-        return [f"{self.home}/bin/rman", "target", self.connect, "nocatalog", f"cmdfile={cmdfile}"]
+        return [*self._alone(), f"{self.home}/bin/rman", "target", self.connect, "nocatalog", f"cmdfile={cmdfile}"]
 
     def sqlplus_argv(self) -> List[str]:
         """Return the command line of SQL*Plus; statements come on standard input."""
-        return [f"{self.home}/bin/sqlplus", "-S", "-L", f"{self.connect} as sysdba"]
+        return [*self._alone(), f"{self.home}/bin/sqlplus", "-S", "-L", f"{self.connect} as sysdba"]
+
+    def _alone(self) -> List[str]:
+        """Return what takes the variables away that lead ``/`` to another instance than ORACLE_SID names.
+
+        Only the login account of another machine could bring them; here every process begins with an environment of ours.
+        """
+        return ["env", *(word for name in _LEAD_ELSEWHERE for word in ("-u", name))] if self.executor.remote else []
 
 
 def instance(options: Dict[str, Any], executor: Executor) -> Instance:

@@ -29,13 +29,17 @@ def side_sid(run: str) -> str:
 
 
 def side_server(job: Job) -> Instance:
-    """Return the job's own instance."""
-    return server_of(job)._replace(sid=side_sid(job.specification["run"]))
+    """Return the job's own instance.
+
+    It is reached through the operating system, by its SID: an alias (and the wallet behind it) leads to the live database.
+    """
+    return server_of(job)._replace(sid=side_sid(job.specification["run"]), connect="/", tns_admin="")
 
 
 def begin_side(job: Job, arguments: Dict[str, Any]) -> None:
     """Start an instance of its own in ``directory`` on the control file of the set; ``arguments``: directory, landing."""
     server, directory = side_server(job), Path(arguments["directory"])
+    _require_new(server)
     if server.executor.names(directory):
         raise Refused(f"{directory} is not empty", "restore to a directory of its own")
     if not server.executor.remote:  # elsewhere it lies in the folder of the job, which its guard removes
@@ -51,6 +55,13 @@ def begin_side(job: Job, arguments: Dict[str, Any]) -> None:
     job.executor.on_loss(server.sqlplus_argv(), server.environment(), "SHUTDOWN ABORT\nEXIT\n")
     instances.start(server, str(directory / "init.ora"))
     restore_control_file(job, server, str(arguments["landing"]))
+
+
+def _require_new(server: Instance) -> None:
+    """Raise Refused when an instance answers already: what this job did not start it must never end."""
+    found = instances.status(server)
+    if found:
+        raise Refused(f"an instance answers as {server.sid} before this job started one ({found})", "find out whose it is")
 
 
 def _end(job: Job, server: Instance) -> None:

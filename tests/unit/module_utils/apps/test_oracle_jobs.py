@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import client, instances, restore
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import client, instances, restore, side
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import steps
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
@@ -137,6 +137,29 @@ def test_a_restore_that_fails_ends_its_instance(job: Job, server: client.Instanc
     said.write_text("")
     job.clear_work()
     assert "SHUTDOWN ABORT" in said.read_text()
+
+
+def test_an_instance_of_its_own_is_never_reached_through_the_alias_of_the_live_one(
+    job: Job, server: client.Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side, "server_of", lambda _job: server._replace(connect="/@ERP", tns_admin="/etc/oracle/backstay"))
+    own = side.side_server(job)
+    assert own.sid != server.sid
+    assert own.sqlplus_argv()[-1] == "/ as sysdba"
+    assert "TNS_ADMIN" not in own.environment()
+
+
+def test_an_instance_that_the_job_did_not_start_is_not_ended_by_it(
+    job: Job, server: client.Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = job.folder.path / "said"
+    program(server, "sqlplus", f"cat >> {said}; echo backstay-answer:status; echo OPEN")
+    monkeypatch.setattr(side, "server_of", lambda _job: server)
+    with pytest.raises(Refused, match="before this job started one"):
+        side.begin_side(job, {"directory": str(tmp_path / "side"), "landing": "/nowhere"})
+    job.clear_work()
+    assert "SHUTDOWN" not in said.read_text()
+    assert not (tmp_path / "side").exists()
 
 
 def test_a_restored_instance_that_was_opened_is_its_services(job: Job, server: client.Instance) -> None:

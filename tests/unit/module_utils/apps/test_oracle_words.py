@@ -101,6 +101,18 @@ def test_the_tools_run_with_fixed_language_and_dates_and_without_a_password() ->
     assert "TNS_ADMIN" not in found
 
 
+def test_no_variable_of_a_login_account_leads_to_another_instance() -> None:
+    """TWO_TASK and LOCAL make ``/`` an alias; a worker's own processes never have them."""
+
+    class Elsewhere(LocalExecutor):
+        remote = True
+
+    far = SERVER._replace(executor=Elsewhere())
+    for argv in (far.rman_argv("f"), far.sqlplus_argv()):
+        assert argv[:5] == ["env", "-u", "TWO_TASK", "-u", "LOCAL"]
+        assert argv[5].startswith("/u01/home/bin/")
+
+
 @pytest.mark.parametrize("connect", ["sys/secret", "sys/secret@PROD", "/@A B", "//host/service", "/ as sysdba"])
 def test_a_password_in_the_connection_is_refused(connect: str) -> None:
     with pytest.raises(BadInput, match="must be / or /@ALIAS"):
