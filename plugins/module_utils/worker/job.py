@@ -104,13 +104,24 @@ class Job:
         """Make the scratch folder empty; what an interrupted job left there is worthless."""
         empty_directory(self.work)
 
-    def clear_work(self) -> None:
-        """Run the clean-ups that steps registered, then remove the scratch folder."""
+    def clean_up(self) -> List[str]:
+        """Run the clean-ups that steps registered, newest first; return a sentence for each that failed.
+
+        Before anything stopped is started again, and before what the job made is removed: what the job itself runs is in the
+        way of both.
+        """
+        problems = []
         while self.cleanups:
             try:
                 self.cleanups.pop()()
             except (BackstayError, OSError) as error:  # the result must be written whatever cannot be cleaned up
+                problems.append(str(error))
                 self.folder.event(f"release failed: {error}")
+        return problems
+
+    def clear_work(self) -> None:
+        """Run the clean-ups that are left, then remove the scratch folder."""
+        self.clean_up()
         self.executor.end()
         shutil.rmtree(str(self.work), ignore_errors=True)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List
 
 from ..errors import BackstayError, IntegrityError
 from ..job import validate_job
@@ -100,7 +100,7 @@ def _success(job: Job) -> Dict[str, Any]:
 
 def _concluded(job: Job, result: Dict[str, Any]) -> Dict[str, Any]:
     """Undo what is left, and only when nothing is, give up former data that was not to be kept; return the result then."""
-    problems = undo(job.folder)
+    problems = _released(job)
     if problems:
         result.update(status="failed", release_problems=problems)
         if swap.exchanged(job.folder.path):
@@ -111,9 +111,22 @@ def _concluded(job: Job, result: Dict[str, Any]) -> Dict[str, Any]:
     return result
 
 
+def _released(job: Job) -> List[str]:
+    """End what the job itself runs, then undo what it left stopped or begun; return a sentence for each that failed.
+
+    A service that is started over an instance of the job would be called started, and go down with it.
+    """
+    in_the_way = job.clean_up()
+    return [*(in_the_way if job.folder.undo_entries() else []), *undo(job.folder)]
+
+
 def _failed(job: Job, error: BackstayError) -> Dict[str, Any]:
     """Release what the job holds, then return the result of its failure with secrets removed."""
-    problems = [] if swap.exchanged(job.folder.path) else undo(job.folder)
+    if swap.exchanged(job.folder.path):
+        job.clean_up()
+        problems = []
+    else:
+        problems = _released(job)
     remove_made(job.folder)
     error.message, error.hint = redact(error.message), redact(error.hint)
     print(f"{error.code}: {error.message}", file=sys.stderr)

@@ -64,4 +64,16 @@ def _hold(job: Any, arguments: dict[str, Any]) -> None:
         time.sleep(0.01)
 
 
-CALLS = {"note": _note, "fail": _fail, "crash": _crash, "hold": _hold}
+def _occupy(job: Any, arguments: dict[str, Any]) -> None:
+    """Do as if the job ran an instance: at its end, note which of ``watched`` are there; then ``fail``, if it says why."""
+
+    def end() -> None:
+        there = [path for path in arguments["watched"] if Path(path).exists()]
+        Path(arguments["noted"]).write_text("\n".join(there))
+        if arguments.get("fail"):
+            raise CommandFailed(arguments["fail"])
+
+    job.cleanups.append(end)
+
+
+CALLS = {"note": _note, "fail": _fail, "crash": _crash, "hold": _hold, "occupy": _occupy}

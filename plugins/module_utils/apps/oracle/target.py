@@ -9,8 +9,9 @@ from typing import Any, Dict, List, Optional, Tuple
 from ... import layout
 from ...checks import Check, new_check, new_directory_check, space_check
 from ...errors import CommandFailed
-from . import dictionary
+from . import dictionary, parameters
 from .client import Instance, ask
+from .places import parameter_file_of
 
 _LOOK = "be sure that the files on this host are those that you want to replace; they move aside"
 
@@ -31,7 +32,7 @@ def inspect_target(server: Instance, options: Dict[str, Any], action: str) -> Tu
         checks.append(owner_check(live, source))
         if source.get("host") == options["host"]:  # a copy on another host has an incarnation of its own
             checks.append(incarnation_check(live, source, bool(options.get("previous_incarnation"))))
-        checks.append(room_check(server, options, source))
+        checks += [aside_check(replaced(server, options, source, live)), room_check(server, options, source)]
     elif options.get("restore_to"):
         checks += [
             new_directory_check(Path(options["restore_to"]), empty=not server.executor.names(Path(options["restore_to"]))),
@@ -69,6 +70,37 @@ def incarnation_check(live: Optional[Dict[str, Any]], source: Dict[str, Any], wa
     if live is None:
         return new_check("incarnation", "warning", "no database answers, nothing was compared", _LOOK)
     return new_check("incarnation", "ok", f"RESETLOGS at SCN {source['resetlogs']}")
+
+
+def replaced(server: Instance, options: Dict[str, Any], source: Dict[str, Any], live: Optional[Dict[str, Any]]) -> List[str]:
+    """Return the names, as far as they are known now, of what a restore in place replaces: control files, and without a
+    directory of its own the places of the data files, the online logs and the temporary files."""
+    names = [] if options.get("directory") and options.get("parameters") == "always" else _control_files(server)
+    if not options.get("directory"):
+        names += source.get("places") or {}
+        if live:
+            found = ask(server, {"logs": dictionary.ONLINE_LOGS, "temporary": dictionary.TEMP_FILES})
+            names += [row[1] for rows in found.values() for row in rows]
+    return names
+
+
+def _control_files(server: Instance) -> List[str]:
+    """Return the control files of the instance, whether it runs or has a text parameter file; none where nobody can say."""
+    try:
+        values = dictionary.parameters(ask(server, {"values": dictionary.PARAMETERS})["values"])
+    except CommandFailed:
+        path = parameter_file_of(server)
+        values = parameters.read(server.executor.read(path).decode("utf-8", "replace")) if server.executor.exists(path) else {}
+    return dictionary.listed(values.get("control_files"))
+
+
+def aside_check(names: List[str]) -> Check:
+    """Return the check that what is replaced lies in directories of the host: only a rename sets it aside untouched."""
+    nowhere = [name for name in names if not name.startswith("/")]
+    if nowhere:
+        hint = "restore to app_oracle_directory with app_oracle_parameters=always, or beside it with backstay_restore_to"
+        return new_check("files", "failed", f"{nowhere[0]} is no file of this host and cannot be moved aside", hint)
+    return new_check("files", "ok", "what is replaced can move aside")
 
 
 def landing_check(server: Instance, options: Dict[str, Any]) -> Check:

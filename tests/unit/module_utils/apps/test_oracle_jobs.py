@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import client, instances, restore, side
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import client, instances, restore, side, target
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import steps
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
@@ -123,6 +123,30 @@ def test_every_call_takes_a_job_and_arguments() -> None:
 
     arguments: dict[str, Any] = {name: call.__code__.co_varnames[:2] for name, call in CALLS.items()}
     assert set(arguments.values()) == {("job", "arguments")}
+
+
+ANSWERS = """while read -r word name; do [ "$word" = PROMPT ] && case $name in
+  *values) echo "$name"; echo '"control_files","+DATA/control01.ctl, /u02/control02.ctl"';;
+  *logs) echo "$name"; echo '1,"+REDO/redo01.log"';;
+  *temporary) echo "$name"; echo '1,"/u02/temp01.dbf"';;
+esac; done; exit 0"""
+
+
+def test_what_a_restore_in_place_replaces_is_known_from_the_live_instance(server: client.Instance) -> None:
+    program(server, "sqlplus", ANSWERS)
+    controls, source = ["+DATA/control01.ctl", "/u02/control02.ctl"], {"places": {"+DATA/ORCL": 5}}
+    everything = [*controls, "+DATA/ORCL", "+REDO/redo01.log", "/u02/temp01.dbf"]
+    assert target.replaced(server, {}, source, {"dbid": 7}) == everything
+    assert target.replaced(server, {}, source, None) == everything[:3]
+    assert target.replaced(server, {"directory": "/u05"}, source, {"dbid": 7}) == controls
+    assert target.replaced(server, {"directory": "/u05", "parameters": "always"}, source, {"dbid": 7}) == []
+
+
+def test_what_a_restore_in_place_replaces_is_known_from_the_text_of_an_instance_that_is_down(server: client.Instance) -> None:
+    program(server, "sqlplus", "cat > /dev/null; echo 'ORA-01034: ORACLE not available'; exit 1")
+    assert target.replaced(server, {"directory": "/u05"}, {}, None) == []
+    (Path(server.home) / "dbs" / "initORCL.ora").write_text("*.control_files='+DATA/control01.ctl'\n")
+    assert target.replaced(server, {"directory": "/u05"}, {}, None) == ["+DATA/control01.ctl"]
 
 
 def test_a_restore_that_fails_ends_its_instance(job: Job, server: client.Instance, monkeypatch: pytest.MonkeyPatch) -> None:

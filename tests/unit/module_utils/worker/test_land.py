@@ -248,6 +248,32 @@ def test_a_failure_before_the_exchange_starts_the_server_on_its_own_data(
     assert not yard(target).exists()
 
 
+def test_what_the_job_runs_ends_before_a_service_starts_and_before_its_folder_goes(
+    sandbox: Sandbox, stored: dict[str, Any], target: Path
+) -> None:
+    """An instance of the job keeps the service from starting it anew, and its files in use."""
+    landing, noted = yard(target) / "landing-1", sandbox.base / "noted"
+    running = sandbox.programs / "running" / "mariadb"
+    occupy = call("occupy", watched=[str(running), f"{running}-too", str(landing)], noted=str(noted))
+    steps = [land(landing), service("stopped"), occupy, call("fail", message="because")]
+    assert recover(sandbox, stored, steps)["release_problems"] == []
+    assert noted.read_text().split() == [str(landing)]
+    assert sandbox.running() == {"mariadb"}
+    assert not landing.exists()
+    noted.unlink()
+    left = {"name": "Close", "command": {"argv": ["true"], "undo": ["touch", str(running) + "-too"]}}
+    assert recover(sandbox, stored, [land(landing), left, occupy], run="20261121T110000Z-testapp-3")["status"] == "ok"
+    assert f"{running}-too" not in noted.read_text()
+
+
+def test_an_instance_of_the_job_that_cannot_be_ended_is_not_hidden_by_a_service_that_says_it_started(
+    sandbox: Sandbox, stored: dict[str, Any], target: Path
+) -> None:
+    occupy = call("occupy", watched=[], noted=str(sandbox.base / "noted"), fail="the instance ORCL did not end")
+    steps = [land(yard(target) / "landing-1"), service("stopped"), occupy, call("fail", message="because")]
+    assert recover(sandbox, stored, steps)["release_problems"] == ["the instance ORCL did not end"]
+
+
 def test_secrets_of_another_repository_are_gone_afterwards(sandbox: Sandbox, stored: dict[str, Any]) -> None:
     specification = sandbox.recovery(stored["hash"], [land(sandbox.base / "x")], repository={"name": "other", "directory": ""})
     assert sandbox.run(specification, sandbox.secrets)["status"] == "ok"
