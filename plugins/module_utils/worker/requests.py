@@ -146,6 +146,7 @@ def plan(request: Request) -> Dict[str, Any]:
     """Choose the sets that reach ``moment`` (``set``, ``position``, the latest), keep the plan here, return its outline.
 
     Two restic calls whatever the number of sets: the listing, and the receipt of the last data set, which carries its chain.
+    Raises what the app has against the plan, so that nothing is stopped, or even brought back, for a restore that must fail.
     """
     moment = parse_moment(request["moment"]) if request.get("moment") else None
     with _access(request) as access:
@@ -156,6 +157,7 @@ def plan(request: Request) -> Dict[str, Any]:
         data = [item for item in line if not is_log(item)]
         receipts = confirm(chosen, _receipt(access, data[-1]), request["host"], request["app"])
     receipts += [landable(item) for item in line if is_log(item)]
+    getattr(load_app(request["app"]), "judge", _any_plan)(dict(chosen, receipts=receipts))
     if not request.get("check_mode"):
         private_directory(layout.ROOT / "plans")
         # The summaries tell the nearest moments when a set turns out to be damaged.
@@ -168,6 +170,10 @@ def plan(request: Request) -> Dict[str, Any]:
         facts=receipts[0]["facts"],
         app=request["app"],
     )
+
+
+def _any_plan(_plan: Dict[str, Any]) -> None:
+    """Have nothing against a plan."""
 
 
 def _position(request: Request) -> Optional[Tuple[str, Callable[[Dict[str, Any]], bool]]]:

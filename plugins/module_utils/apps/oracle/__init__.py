@@ -7,8 +7,9 @@ from .calls import CALLS
 from .capture import consumes, seal
 from .history import covers
 from .inspection import preflight
+from .restore import judge
 
 KINDS = ("full", "incremental", "log")
 EXECUTORS = ("local", "ssh")
 
-__all__ = ["CALLS", "EXECUTORS", "KINDS", "consumes", "covers", "preflight", "seal"]
+__all__ = ["CALLS", "EXECUTORS", "KINDS", "consumes", "covers", "judge", "preflight", "seal"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Dict
 
 from .capture import back_up_control_file, back_up_data, back_up_logs, back_up_parameters, begin
-from .restore import begin_restore, check, open_restored, recover
+from .restore import begin_restore, check, judge_landed, open_restored, recover
 from .side import begin_side, keep_side, prove_set, restore_side
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ CALLS: Dict[str, Callable[[Job, Dict[str, Any]], Any]] = {
     "begin_restore": begin_restore,
     "begin_side": begin_side,
     "check": check,
+    "judge_landed": judge_landed,
     "keep_side": keep_side,
     "open_restored": open_restored,
     "prove_set": prove_set,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
-from ...errors import CommandFailed, IntegrityError
+from ...errors import BadInput, CommandFailed, IntegrityError, Refused
 from ...moment import parse_moment
 from . import cmdfile, dictionary, instances, parameters
 from .capture import PARAMETERS, PASSWORDS, TRACE, server_of
@@ -75,10 +75,51 @@ def pieces_in(server: Instance, folder: Path) -> List[str]:
 def piece(server: Instance, landing: str, set_id: str, prefix: str) -> str:
     """Return the path of the only landed piece of a set whose name begins with ``prefix``."""
     folder = Path(landing) / set_id
-    found = [str(folder / name) for name in server.executor.names(folder) if name.startswith(prefix + "_")]
+    return str(folder / _the_one(set_id, prefix, server.executor.names(folder)))
+
+
+def _the_one(set_id: str, prefix: str, names: List[str]) -> str:
+    found = [name for name in names if name.startswith(prefix + "_")]
     if len(found) != 1:
-        raise IntegrityError(f"set {set_id} holds {len(found)} pieces '{prefix}' instead of one")
+        raise IntegrityError(f"set {set_id} holds {len(found)} pieces '{prefix}' instead of one", "restore another set")
     return found[0]
+
+
+def judge(plan: Dict[str, Any]) -> None:
+    """Raise what keeps a plan from being followed: a moment that cannot be told to RMAN, logs that do not continue the data, a
+    set whose receipt lists no control file. (That of a log set is known when it landed.)"""
+    until_of(plan)
+    chosen = control_set(plan)
+    for item in data_sets(plan):
+        if item["set"] == chosen:
+            _the_one(chosen, "current", [artifact["name"] for artifact in item["artifacts"]])
+
+
+def judge_landed(job: Job, arguments: Dict[str, Any]) -> None:
+    """Raise while nothing is stopped yet what would keep the restore from going on when live files lie aside already.
+
+    ``arguments`` are those of ``begin_restore``.
+    """
+    server, plan, landing = server_of(job), plan_of(job), str(arguments["landing"])
+    judge(plan)
+    cmdfile.control_file_back(_dbid(plan), piece(server, landing, control_set(plan), "current"))
+    cmdfile.known_pieces(_landed(server, landing, plan))
+    directory = arguments.get("directory") or ""
+    if directory and not Path(directory).is_absolute():
+        raise BadInput(f"{directory!r} is no directory of the host", "give app_oracle_directory as an absolute path")
+    quoted(directory)
+    if _brings_parameters(server, arguments):
+        _require_usable_parameters(server, data_sets(plan)[-1], landing, directory)
+
+
+def _require_usable_parameters(server: Instance, data: Dict[str, Any], landing: str, directory: str) -> None:
+    """Raise unless an instance can be started from the parameter file of a landed set, and its control files be set aside."""
+    controls = listed(parameters.read(_parameters_of(server, data, landing, directory)).get("control_files"))
+    nowhere = [name for name in controls if not name.startswith("/")]
+    if nowhere:
+        raise Refused(f"{nowhere[0]} is no file of this host and cannot be moved aside", "restore to app_oracle_directory")
+    if data["facts"]["server_parameter_file"] and not directory:
+        piece(server, landing, data["set"], "spfile")
 
 
 def begin_restore(job: Job, arguments: Dict[str, Any]) -> None:
@@ -96,11 +137,10 @@ def begin_restore(job: Job, arguments: Dict[str, Any]) -> None:
     begin_exchange(job)
     job.cleanups.append(lambda: _end(job, server))
     job.executor.on_loss(server.sqlplus_argv(), server.environment(), "SHUTDOWN ABORT\nEXIT\n")
-    own = [path for path in _parameter_files(server) if server.executor.exists(path)]
-    if own and arguments.get("parameters") != "always":
-        instances.start(server)
-    else:
+    if _brings_parameters(server, arguments):
         _bring_parameters(job, server, str(arguments["landing"]), arguments.get("directory") or "")
+    else:
+        instances.start(server)
     values = dictionary.parameters(ask(server, {"values": dictionary.PARAMETERS})["values"])
     controls = listed(values.get("control_files"))
     if not controls:
@@ -119,18 +159,37 @@ def restore_control_file(job: Job, server: Instance, landing: str) -> None:
     """Bring the control file back, mount it, and make every landed piece known to it."""
     plan = plan_of(job)
     chosen = control_set(plan)
-    dbid = int(data_sets(plan)[0]["facts"]["dbid"])
+    dbid = _dbid(plan)
     commands = cmdfile.control_file_back(dbid, piece(server, landing, chosen, "current"))
-    landed = [path for item in plan["receipts"] for path in pieces_in(server, Path(landing) / item["set"])]
-    rman(job, server, "control-file", [*commands, *cmdfile.known_pieces(landed)])
+    rman(job, server, "control-file", [*commands, *cmdfile.known_pieces(_landed(server, landing, plan))])
     row = dictionary.database_row(ask(server, {"database": dictionary.DATABASE})["database"])
     if row["dbid"] != dbid:
         raise IntegrityError(f"the control file of set {chosen} is of DBID {row['dbid']}, not {dbid}")
 
 
+def _dbid(plan: Dict[str, Any]) -> int:
+    return int(data_sets(plan)[0]["facts"]["dbid"])
+
+
+def _landed(server: Instance, landing: str, plan: Dict[str, Any]) -> List[str]:
+    return [path for item in plan["receipts"] for path in pieces_in(server, Path(landing) / item["set"])]
+
+
 def _parameter_files(server: Instance) -> List[Path]:
     folder = Path(server.home) / "dbs"
     return [folder / f"spfile{server.sid}.ora", folder / f"init{server.sid}.ora"]
+
+
+def _brings_parameters(server: Instance, arguments: Dict[str, Any]) -> bool:
+    """Return whether the instance gets the parameter file of the set: it has none, or ``parameters`` says always."""
+    own = [path for path in _parameter_files(server) if server.executor.exists(path)]
+    return not own or arguments.get("parameters") == "always"
+
+
+def _parameters_of(server: Instance, data: Dict[str, Any], landing: str, directory: str) -> str:
+    """Return the text of the parameter file of a landed data set, for ``directory`` if there is one."""
+    text = server.executor.read(Path(landing) / data["set"] / PARAMETERS).decode("utf-8", "replace")
+    return parameters.write(parameters.moved(parameters.read(text), directory)) if directory else text
 
 
 def _make_way(job: Job, server: Instance, paths: List[str]) -> None:
@@ -147,9 +206,7 @@ def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) 
     data = data_sets(plan_of(job))[-1]
     source, brought = data["facts"], Path(landing) / data["set"]
     reach = server.executor
-    text = reach.read(brought / PARAMETERS).decode("utf-8", "replace")
-    if directory:
-        text = parameters.write(parameters.moved(parameters.read(text), directory))
+    text = _parameters_of(server, data, landing, directory)
     instances.give_directories(server, parameters.places_in(parameters.read(text)))
     spfile, init = _parameter_files(server)
     passwords = init.with_name(f"orapw{server.sid}")

@@ -212,7 +212,8 @@ def test_the_files_have_to_be_those_that_rman_wrote() -> None:
 
 def planned(**changes: Any) -> dict[str, Any]:
     stretch = {"id": "s1", "first": history.order(210), "last": history.order(210)}
-    full = {"set": "f", "kind": "full", "stream": stretch, "facts": {"zone": "<+0330>-3:30"}}
+    pieces = [{"name": name} for name in ("manifest", "data_1", "control_1", "current_1")]
+    full = {"set": "f", "kind": "full", "stream": stretch, "facts": {"zone": "<+0330>-3:30", "dbid": 7}, "artifacts": pieces}
     logs = {"set": "l", "kind": "log", "stream": "s1", "first": history.order(200), "last": history.order(300)}
     return {"receipts": [full, logs], "stop_at": None, "position": None, **changes}
 
@@ -238,6 +239,25 @@ def test_logs_that_do_not_continue_the_data_are_refused() -> None:
     plan["receipts"][1]["first"] = history.order(211)
     with pytest.raises(IntegrityError, match="do not continue"):
         restore.until_of(plan)
+
+
+def test_a_plan_that_cannot_be_followed_is_refused_while_planning() -> None:
+    restore.judge(planned())
+    restore.judge(planned(stop_at="2026-11-21T09:00:00.000000Z"))
+    twice = planned(stop_at="2026-10-25T01:30:00.000000Z")
+    twice["receipts"][0]["facts"]["zone"] = "CET-1CEST,M3.5.0,M10.5.0/3"
+    with pytest.raises(BadInput, match="twice"):
+        restore.judge(twice)
+    with pytest.raises(BadInput, match="no position"):
+        restore.judge(planned(position="gtid:0-1-2"))
+    gap = planned()
+    gap["receipts"][1]["first"] = history.order(211)
+    with pytest.raises(IntegrityError, match="do not continue"):
+        restore.judge(gap)
+    bare = planned(position="scn:250")
+    bare["receipts"][0]["artifacts"].pop()
+    with pytest.raises(IntegrityError, match="holds 0 pieces 'current'"):
+        restore.judge(bare)
 
 
 def test_the_control_file_is_never_younger_than_the_goal() -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import getpass
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,58 @@ def test_what_a_restore_in_place_replaces_is_known_from_the_text_of_an_instance_
     assert target.replaced(server, {"directory": "/u05"}, {}, None) == []
     (Path(server.home) / "dbs" / "initORCL.ora").write_text("*.control_files='+DATA/control01.ctl'\n")
     assert target.replaced(server, {"directory": "/u05"}, {}, None) == ["+DATA/control01.ctl"]
+
+
+@pytest.fixture
+def landed(job: Job, server: client.Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where a full set of a database with a server parameter file landed."""
+    facts = {"zone": "UTC0", "dbid": 7, "server_parameter_file": True}
+    stretch = {"id": "s", "first": "1", "last": "1"}
+    full = {"set": "f", "kind": "full", "stream": stretch, "facts": facts, "artifacts": [{"name": "current_1"}]}
+    plan = {"receipts": [full], "stop_at": None, "position": None}
+    monkeypatch.setattr(restore, "server_of", lambda _job: server)
+    monkeypatch.setattr(restore, "plan_of", lambda _job: plan)
+    (tmp_path / "landing" / "f").mkdir(parents=True)
+    for name in ("current_1", "spfile_1", "data_1"):
+        (tmp_path / "landing" / "f" / name).touch()
+    (tmp_path / "landing" / "f" / "init.ora").write_text("*.db_name='ORCL'\n*.control_files='/u02/a.ctl','/u03/b.ctl'\n")
+    return tmp_path / "landing"
+
+
+def test_what_landed_is_judged_while_the_database_still_runs(job: Job, landed: Path) -> None:
+    restore.judge_landed(job, {"landing": str(landed)})
+    restore.judge_landed(job, {"landing": str(landed), "directory": "/u05/erp"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "changes", "words"),
+    [
+        ("mv current_1 old_1", {}, "0 pieces 'current'"),
+        ("touch current_2", {}, "2 pieces 'current'"),
+        ("rm spfile_1", {}, "0 pieces 'spfile'"),
+        ('mv data_1 "da\'ta_1"', {}, "cannot be said to RMAN"),
+        ("sed -i s=/u03=+DATA= init.ora", {}, "is no file of this host"),
+        ("sed -i /db_name/d init.ora", {"directory": "/u05"}, "names no database"),
+        ("true", {"directory": "/u05/the&erp"}, "cannot be said to RMAN"),
+        ("true", {"directory": "u05"}, "is no directory"),
+    ],
+)
+def test_what_would_fail_behind_the_exchange_fails_before_the_stop(
+    job: Job, landed: Path, spoil: str, changes: dict[str, str], words: str
+) -> None:
+    subprocess.run(spoil, shell=True, check=True, cwd=landed / "f")
+    with pytest.raises(BackstayError, match=re.escape(words)):
+        restore.judge_landed(job, {"landing": str(landed), **changes})
+
+
+def test_of_a_host_with_a_parameter_file_that_of_the_set_need_not_be_usable(
+    job: Job, landed: Path, server: client.Instance
+) -> None:
+    (landed / "f" / "spfile_1").unlink()
+    (Path(server.home) / "dbs" / "initORCL.ora").touch()
+    restore.judge_landed(job, {"landing": str(landed), "parameters": "missing"})
+    with pytest.raises(BackstayError, match="0 pieces 'spfile'"):
+        restore.judge_landed(job, {"landing": str(landed), "parameters": "always"})
 
 
 def test_a_restore_that_fails_ends_its_instance(job: Job, server: client.Instance, monkeypatch: pytest.MonkeyPatch) -> None:

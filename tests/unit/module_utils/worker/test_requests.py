@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import errors, layout
+from ansible_collections.backstay.fleet.plugins.module_utils.apps import load_app
 from ansible_collections.backstay.fleet.plugins.module_utils.files import write_json
 from ansible_collections.backstay.fleet.plugins.module_utils.receipt import carried_chain
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import requests
@@ -115,6 +116,19 @@ def test_a_plan_that_cannot_be_is_refused(stocked: Sandbox, changes: dict[str, s
 def test_a_plan_in_check_mode_leaves_nothing_on_the_host(stocked: Sandbox) -> None:
     made = requests.plan(ask_about(stocked, check_mode=True))
     assert made["sets"] == [SET]
+    assert not (layout.ROOT / "plans").exists()
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_an_app_may_refuse_a_plan_before_anything_is_brought_back(
+    stocked: Sandbox, monkeypatch: pytest.MonkeyPatch, check_mode: bool
+) -> None:
+    def judge(plan: dict[str, Any]) -> None:
+        raise errors.BadInput(f"no way to {plan['sets']} with {[item['kind'] for item in plan['receipts']]}")
+
+    monkeypatch.setattr(load_app("testapp"), "judge", judge, raising=False)
+    with pytest.raises(errors.BadInput, match=r"no way to \['.*'\] with \['full'\]"):
+        requests.plan(ask_about(stocked, check_mode=check_mode))
     assert not (layout.ROOT / "plans").exists()
 
 
