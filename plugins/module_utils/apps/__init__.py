@@ -16,8 +16,8 @@
 ``covers(position, summary) -> bool``
     Whether a set ends at or after a position that an operator names; raises BadInput for what is none. (Apps with logs only.)
 ``judge(plan)``
-    Raise what keeps the app from following a plan ``{stop_at, position, sets, receipts}``, before anything is brought back and in
-    check mode, too. (Optional.)
+    Raise what keeps the app from following a plan ``{stop_at, position, sets, receipts}``, before anything is brought back
+    and in check mode, too. (Optional.)
 ``EXECUTORS``
     The executors (``executors/``) that the app can work through; without it only ``local``. The one that is used is in
     ``options["executor"]`` of preflight and in ``job.executor``.

@@ -161,7 +161,7 @@ def test_discard_is_not_fooled_by_a_path_that_climbs(job: Job, tmp_path: Path) -
 def test_the_app_is_called_by_name(job: Job) -> None:
     perform(job, call("note", name="seen"))
     assert job.seen["checks"] == [{"name": "seen", "status": "ok", "detail": ""}]
-    with pytest.raises(BadInput, match=r"testapp has no call 'sing' \(known: crash, fail, hold, note\)"):
+    with pytest.raises(BadInput, match=r"testapp has no call 'sing' \(known: crash, fail, hold, note, occupy\)"):
         perform(job, call("sing"))
     with pytest.raises(BackstayError, match="because"):
         perform(job, call("fail", message="because"))
