@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any, Optional
 
@@ -41,6 +42,22 @@ def read_json(path: Path) -> Optional[Any]:
         return json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
     except FileNotFoundError:
         return None
+
+
+def read_plain(path: Path, limit: int = 4096) -> str:
+    """Return the text of a small file that somebody else may have put there; empty when there is no such plain file.
+
+    No link is followed and nothing is waited for. What lies behind ``limit`` bytes is left out.
+    """
+    try:
+        descriptor = os.open(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    try:
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, limit).decode("utf-8", "replace") if plain else ""
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:

@@ -18,6 +18,7 @@ from .client import Options, object_counts, query, value, variables
 from .clone import foreign_tables
 from .history import link, number_of, read_server
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
+from .zone import moved_check, zone_check, zone_of_server
 
 _VARIABLES = [
     "version",
@@ -29,6 +30,7 @@ _VARIABLES = [
     "sync_binlog",
     "innodb_flush_log_at_trx_commit",
     "socket",
+    "pid_file",
 ]
 METHODS = ("physical", "logical")
 
@@ -89,7 +91,10 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
         return checks, {}
     chain_check, chosen = choose_kind(options, values)
     checks += [chain_check] if chain_check else []
-    return checks, _facts(options, product, values, dict(chosen, method=method, tool_version=tool))
+    zone, name = zone_of_server(options, os.path.join(values["datadir"], values["pid_file"]))
+    chosen.update(method=method, tool_version=tool, time_zone=name)
+    checks += [zone, *(moved_check(options.get("newest"), name) if chosen["kind"] == "log" else [])]
+    return checks, _facts(options, product, values, chosen)
 
 
 def _facts(options: Options, product: Product, values: Dict[str, str], chosen: Dict[str, Any]) -> Dict[str, Any]:
@@ -252,7 +257,7 @@ def binary_log_check(product: Product, values: Dict[str, str], kind: str = "full
     for name, good, detail, hint in product.log_refusals if kind == "log" else ():
         if values.get(name, good) not in (good, ""):
             return new_check("binary log", "failed", detail.format(value=values[name]), hint)
-    if kind == "log" and values.get("binlog_format", "ROW") == "STATEMENT":
+    if kind == "log" and values.get("binlog_format", "ROW") in ("STATEMENT", "MIXED"):
         return new_check("binary log", "warning", "statements may not replay as they ran", "set binlog_format=ROW")
     if values["log_bin"] != "ON":
         return new_check("binary log", "warning", "off: sets have no exact position", "set log_bin and server_id")
@@ -285,7 +290,7 @@ def inspect_target(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
             tool_check,
             new_check("data directory", "failed", "cannot tell the data directory", "set app_mysql_datadir"),
         ], {}
-    checks = [tool_check, source_check(product, source, tool, method)]
+    checks = [tool_check, source_check(product, source, tool, method), zone_check(source)]
     place = Path(options.get("restore_to") or datadir)
     if options.get("restore_to") and place.exists() and any(place.iterdir()):
         checks.append(new_directory_check(place, empty=False))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...worker.job import Job
 
 # What a restore has to know of the server that a set is of, whatever the method.
-_KEPT = ("product", "method", "version", "datadir", "server_id", "settings")
+_KEPT = ("product", "method", "version", "datadir", "server_id", "settings", "time_zone")
 SEALS: Dict[str, Callable[[Job], Dict[str, Any]]] = {
     "clone": clone.seal,
     "dump": logical.seal,

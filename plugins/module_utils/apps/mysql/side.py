@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server of its own on a restored copy: socket only, no events, no replication, no log, nothing of the host's own server."""
+"""A server of its own on a restored copy: socket only, no events, no replication, no log, nothing of the host's own server.
+
+Its zone is that of the server that was backed up: what is replayed may say NOW(), and events are of local times.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from ...errors import CommandFailed, Refused
 from ...files import write_atomic
 from ...process import kill_group, last_line, run, spawn
 from .products import Product, product_named
+from .zone import zone_environment
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -45,18 +49,23 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
 
     ``arguments``: directory (holds ``data``), user, detached (true: stays up after the job, as a transient unit).
     """
+    from ...worker.land import planned
+
     directory, user = Path(arguments["directory"]), arguments.get("user", "mysql")
+    newest = [item for item in planned(job.specification)["receipts"] if item["kind"] != "log"][-1]
+    environment = zone_environment(newest["facts"])
     product = configure(job, directory, user)
     argv = [product.server, f"--defaults-file={directory}/my.cnf"]
     if arguments.get("detached"):
         unit = "backstay-side-" + job.specification["run"]
         job.folder.note_made("unit", unit + ".service")
-        done = run(["systemd-run", "--quiet", "--collect", "--unit", unit, "--", *argv], 60)
+        variables = [f"--setenv={name}={value}" for name, value in environment.items()]
+        done = run(["systemd-run", "--quiet", "--collect", "--unit", unit, *variables, "--", *argv], 60)
         if done.status != 0:
             raise CommandFailed(f"the side instance could not be started: {last_line(done.stderr)}")
         job.seen["facts"].update(socket=f"{directory}/server.sock", stop_command=f"sudo systemctl stop {unit}")
         return
-    process = spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = spawn(argv, environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     job.cleanups.append(lambda: _end(process))
     job.seen["side"] = process
 

@@ -130,6 +130,7 @@ def test_missing_privileges_are_named(grants: list[str], missing: list[str]) -> 
         ({"encrypt_binlog": "ON"}, "failed", "encrypted"),
         ({"binlog_format": "STATEMENT", "binlog_storage_engine": "innodb"}, "failed", "kept in innodb"),
         ({"binlog_format": "STATEMENT"}, "warning", "may not replay"),
+        ({"binlog_format": "MIXED"}, "warning", "may not replay"),
     ],
 )
 def test_logs_that_cannot_be_backed_up_are_refused(changes: dict[str, str], status: str, said: str) -> None:
@@ -278,7 +279,7 @@ def job_with(tmp_path: Path, checkpoints: str = CHECKPOINTS) -> Any:
         "server_id": "7",
         "socket": "/s",
     }
-    facts.update(counts={"tables": 2}, tool_version="11.8.3", settings={})  # type: ignore[arg-type]
+    facts.update(counts={"tables": 2}, tool_version="11.8.3", settings={}, time_zone="UTC")  # type: ignore[arg-type]
     return SimpleNamespace(work=tmp_path, specification={"facts": facts, "kind": "full", "set": "s"})
 
 
