@@ -74,6 +74,7 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
         values = variables(options, [*_VARIABLES, *product.settings, *product.places, *refusals, *demanded])
     except BackstayError as error:
         return [new_check("server", "failed", error.message, "is the server up, and the socket or defaults file right?")], {}
+    options = dict(options, socket=options.get("socket") or values["socket"])  # the job will go this way, so the checks do
     method, kind = method_of(product, options.get("method") or "physical"), options.get("kind", "full")
     tool_check, tool = tool_version(product, method)
     checks = [

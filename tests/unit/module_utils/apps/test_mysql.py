@@ -218,7 +218,8 @@ esac"""
 
 def test_the_defaults_file_comes_first_and_no_password_is_in_sight() -> None:
     options = {"socket": "/run/s.sock", "defaults_extra_file": "/etc/mysql/backup.cnf"}
-    assert client.connection_argv(options) == ["--defaults-extra-file=/etc/mysql/backup.cnf", "--socket=/run/s.sock"]
+    argv = ["--defaults-extra-file=/etc/mysql/backup.cnf", "--socket=/run/s.sock", "--protocol=socket"]
+    assert client.connection_argv(options) == argv
     assert client.connection_argv({}) == []
 
 
