@@ -37,6 +37,11 @@ def staging(host: str, app: str) -> Path:
     return ROOT / "staging" / f"{quote_name(host)}+{app}"
 
 
+def side(run: str) -> Path:
+    """Return the folder with the configuration of a server that a job starts on a copy: root writes, its account reads."""
+    return ROOT / "side" / quote_name(run)
+
+
 def newest(host: str, app: str) -> Path:
     """Return the file that keeps the newest receipts of a host's app that were read back from its repository."""
     return ROOT / "newest" / f"{quote_name(host)}+{app}.json"

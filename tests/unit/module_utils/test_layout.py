@@ -19,6 +19,7 @@ def test_no_name_leaves_the_folder_that_it_is_for(host: str, other: str) -> None
         (layout.work(host, "mysql"), layout.ROOT / "work"),
         (layout.staging(host, "mysql"), layout.ROOT / "staging"),
         (layout.resource_lock(host + other), layout.ROOT / "locks"),
+        (layout.side(host), layout.ROOT / "side"),
         (layout.repository(host), layout.REPOSITORIES),
     ]:
         assert path.parent == parent

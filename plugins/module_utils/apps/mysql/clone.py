@@ -7,6 +7,8 @@ position can be read only from a server that was started on the clone (``replay`
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,13 +59,15 @@ def place_now(options: Options, facts: Dict[str, Any]) -> Dict[str, Any]:
 
 def clone(job: Job, arguments: Dict[str, Any]) -> None:
     """Have the server clone itself; ``arguments``: account of the server. The clone goes with the job."""
+    from ...worker.land import give
+
     options, facts = options_of(job), job.specification["facts"]
     directory = Path(facts["clone_directory"]) / f"clone-{job.specification['run']}"
     job.folder.note_made("directory", str(directory))
     directory.parent.mkdir(exist_ok=True)
     directory.parent.chmod(0o711)
     directory.mkdir(mode=0o700)  # the server may make the clone in here, and nobody else may look into it
-    shutil.chown(str(directory), arguments["account"], arguments["account"])
+    give(directory, arguments["account"])
     job.cleanups.append(lambda: shutil.rmtree(str(directory), ignore_errors=True))
     target = directory / "data"
     # The server goes on when its client dies. It can do one clone at a time.
@@ -73,8 +77,18 @@ def clone(job: Job, arguments: Dict[str, Any]) -> None:
     before = place_now(options, facts)
     _run_clone(job, options, target)
     after, ended = place_now(options, facts), format_moment(now())
+    take_back(directory)
     job.seen["clone"] = {"before": before, "after": after, "consistent_at": ended, "data": str(target)}
     job.folder.drop_undo(end)
+
+
+def take_back(directory: Path) -> None:
+    """Shut the server out of the folder of its clone, which root archives. Raise CaptureFailed for a link in its place."""
+    from ...worker.land import give
+
+    give(directory, pwd.getpwuid(os.geteuid()).pw_name)
+    if (directory / "data").is_symlink():
+        raise CaptureFailed(f"{directory}/data is a link instead of the clone", "find out who made it")
 
 
 def clone_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:

@@ -11,11 +11,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Set
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Set
 
 from ...errors import CaptureFailed, CommandFailed, IntegrityError
-from ...files import read_json
-from ...process import last_line, run, spawn, spell_status, telling_line
+from ...files import read_json, write_atomic
+from ...process import acting_as, last_line, run, spawn, spell_status, telling_line
 from .client import (
     USER_SCHEMAS,
     Options,
@@ -31,7 +31,7 @@ from .dumping import Reader, differences, passed_on
 from .logs import next_stream, warn_of_history
 from .products import Product, product_named
 from .replay import client_argv
-from .side import configure, start_side, stop_side
+from .side import configure, option_file, start_side, stop_side
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -106,21 +106,25 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     receipt = planned(job.specification)["receipts"][0]
     product = product_named(receipt["facts"]["product"])
     dump, accounts = directory / "dump" / "data.sql", directory / "accounts" / "data.sql"
-    if not ends_whole(dump):
+    with acting_as(user):  # the landed files lie in folders of the account, which could lead root elsewhere
+        whole = ends_whole(dump)
+    if not whole:
         raise IntegrityError("the dump does not end as its tool ends one")
     configure(job, directory, user)
-    _initialise(product, directory, user)
+    _initialise(job, product, directory, user)
     start_side(job, dict(arguments, detached=False))
     options = {"socket": f"{directory}/server.sock", "no_defaults": True}
     await_server(options, 300, job.seen["side"])
     _forget_own_gtids(product, options)
     job.begin_step("load the dump", dump.stat().st_size)
-    feed(job, product, options, dump)
+    feed(job, product, options, dump, user)
     _prove(job, product, options, receipt)
     if accounts.exists():
         fitted = job.work / "accounts.sql"  # not where the server's account could lead it elsewhere
         present = {row[0].encode() for row in query(options, _ACCOUNTS)}
-        fitted.write_bytes(b"".join(fitting_accounts(accounts.read_bytes().splitlines(True), present)))
+        with acting_as(user):
+            lines = accounts.read_bytes().splitlines(True)
+        write_atomic(fitted, b"".join(fitting_accounts(lines, present)))
         feed(job, product, options, fitted)
     elif product.lock_root:
         query(options, product.lock_root)
@@ -148,13 +152,14 @@ def _forget_own_gtids(product: Product, options: Options) -> None:
         query(options, "RESET BINARY LOGS AND GTIDS")
 
 
-def _initialise(product: Product, directory: Path, user: str) -> None:
+def _initialise(job: Job, product: Product, directory: Path, user: str) -> None:
     """Make the empty data directory of a server whose configuration is written. Raise CommandFailed with its last complaint."""
-    places = {"options": directory / "my.cnf", "data": directory / "data", "account": user}
+    places = {"options": option_file(job), "data": directory / "data", "account": user}
     done = run([word.format(**places) for word in product.initialise], 600, account=user)
     if done.status != 0:
         log = directory / "error.log"
-        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else done.stderr
+        with acting_as(user):
+            said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else done.stderr
         raise CommandFailed(f"{product.initialise[0]} {spell_status(done.status)}: {telling_line(said)}")
 
 
@@ -165,11 +170,14 @@ def ends_whole(dump: Path) -> bool:
         return TRAILER in last_line(stream.read().decode("utf-8", "replace"))
 
 
-def feed(job: Job, product: Product, options: Options, dump: Path) -> None:
-    """Feed a file of statements to the server; the first error ends it. Raise CommandFailed with the client's words."""
+def feed(job: Job, product: Product, options: Options, dump: Path, account: Optional[str] = None) -> None:
+    """Feed a file of statements, which ``account`` may read, to the server; the first error ends it.
+
+    Raise CommandFailed with the client's words.
+    """
     from ...worker.flow import pipe
 
-    source = spawn(["cat", "--", str(dump)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    source = spawn(["cat", "--", str(dump)], account=account, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     sink = spawn(client_argv(product, options), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     _flow, said, complaint = pipe(job, source, sink)
     if sink.returncode != 0:

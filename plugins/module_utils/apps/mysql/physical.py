@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from ...errors import CaptureFailed, CommandFailed
-from ...files import write_atomic
+from ...files import read_plain, write_atomic
 from ...process import acting_as, last_line, run, spell_status
 from ...receipt import carried_chain
 from .client import object_counts, options_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FAMILIES = ("mariadb_backup_", "xtrabackup_")
 # What mariadb-upgrade notes in the data directory; the second name is that of older releases.
 _UPGRADE_NOTES = ("mariadb_upgrade_info", "mysql_upgrade_info")
+_VERSION = re.compile(r"^[0-9]+\.[0-9]+[A-Za-z0-9.+:~-]{0,80}\Z")
 _POSITION = re.compile(
     r"filename '(?P<file>[^']*)', position '(?P<position>\d+)'(?:, GTID of the last change '(?P<gtid>[^']*)')?"
 )
@@ -48,8 +49,12 @@ def position(checkpoints: Dict[str, str], info: Dict[str, str], server_id: str) 
 
 
 def upgrade_notes(datadir: Path) -> Dict[str, str]:
-    """Return by file name for which version the system tables in ``datadir`` were upgraded last, where it was noted."""
-    return {name: (datadir / name).read_text(encoding="utf-8").strip() for name in _UPGRADE_NOTES if (datadir / name).is_file()}
+    """Return by file name for which version the system tables in ``datadir`` were upgraded last, where it was noted.
+
+    The server's account may put anything there, and what is returned is kept in the receipt: only a version is taken.
+    """
+    found = {name: read_plain(datadir / name).strip() for name in _UPGRADE_NOTES}
+    return {name: text for name, text in found.items() if _VERSION.match(text)}
 
 
 def keep_upgrade_notes(directory: Path, notes: Dict[str, str], account: str) -> None:
@@ -131,7 +136,9 @@ def prepare(job: Job, arguments: Dict[str, Any]) -> None:
     for receipt in [item for item in others if item["kind"] == "incremental"]:
         # Told by the id of the set, never by its LSN: the tool accepts another one with the same (measured).
         _prepare(directory, arguments, [f"--incremental-dir={arguments['incrementals']}/{receipt['set']}"])
-        reached, promised = read_note(directory, "checkpoints").get("to_lsn"), receipt["position"]["not_after"]["lsn"]
+        with acting_as(arguments["account"]):
+            reached = read_note(directory, "checkpoints").get("to_lsn")
+        promised = receipt["position"]["not_after"]["lsn"]
         if reached != promised:
             raise CommandFailed(f"after set {receipt['set']} the copy is at LSN {reached} instead of {promised}")
     keep_upgrade_notes(directory, full["facts"].get("upgrade_notes", {}), arguments["account"])
@@ -144,7 +151,8 @@ def _prepare(directory: Path, arguments: Dict[str, Any], more: List[str]) -> Non
     done = run(argv, float(arguments.get("timeout", 43200)), account=arguments["account"])
     if done.status != 0 or "completed OK!" not in last_line(done.stderr):
         raise CommandFailed(f"mariadb-backup --prepare {spell_status(done.status)}: {last_line(done.stderr)}")
-    kind = read_note(directory, "checkpoints").get("backup_type")
+    with acting_as(arguments["account"]):  # it owns the copy, and could lead root elsewhere
+        kind = read_note(directory, "checkpoints").get("backup_type")
     if kind != "log-applied":
         # --copy-back would accept an unprepared copy, and the server would start on it.
         raise CommandFailed(f"mariadb-backup left {directory} as '{kind}' instead of 'log-applied'")

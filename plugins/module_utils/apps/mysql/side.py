@@ -12,9 +12,10 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
+from ... import layout
 from ...errors import CommandFailed, Refused
-from ...files import write_atomic
-from ...process import kill_group, last_line, run, spawn
+from ...files import let_through, private_directory, write_atomic
+from ...process import acting_as, kill_group, last_line, run, spawn
 from .products import Product, product_named
 from .zone import zone_environment
 
@@ -28,8 +29,11 @@ _VALUE = re.compile(r"^[A-Za-z0-9_:;.]+\Z")
 
 
 def configure(job: Job, directory: Path, user: str) -> Product:
-    """Write the configuration of the server of a landed copy, and return whose it is. Raise Refused for a folder of others."""
-    from ...worker.land import planned
+    """Write the configuration of the server of a landed copy, and return whose it is. Raise Refused for a folder of others.
+
+    The folder is the account's afterwards, so root writes nothing there, and reads by the rights of the account.
+    """
+    from ...worker.land import give, planned
 
     own = {"directory": str(directory)} in job.folder.made()  # a replay had its server here before
     if not own and {path.name for path in directory.iterdir()} - _OF_A_LANDING:
@@ -37,11 +41,27 @@ def configure(job: Job, directory: Path, user: str) -> Product:
     job.folder.note_made("directory", str(directory))  # nothing of anybody else's is in it: it may go as a whole
     facts = planned(job.specification)["receipts"][0]["facts"]
     product = product_named(facts["product"])
-    settings = {**server_settings(product, facts), **copy_settings(directory / "data")}
-    write_atomic(directory / "my.cnf", side_configuration(product, directory, user, settings).encode())
-    shutil.chown(str(directory / "my.cnf"), user, user)
-    shutil.chown(str(directory), user, user)
+    with acting_as(user):
+        of_copy = copy_settings(directory / "data")
+    settings = {**server_settings(product, facts), **of_copy}
+    _write_options(job, side_configuration(product, directory, user, settings))
+    give(directory, user)
     return product
+
+
+def option_file(job: Job) -> Path:
+    """Return the file with the configuration of the server that this job starts on a copy."""
+    return layout.side(job.specification["run"]) / "my.cnf"
+
+
+def _write_options(job: Job, text: str) -> None:
+    """Write the configuration where root alone writes and the account may read; it goes with the job."""
+    path = option_file(job)
+    job.folder.note_made("directory", str(path.parent))
+    job.cleanups.append(lambda: shutil.rmtree(str(path.parent), ignore_errors=True))
+    let_through(private_directory(path.parent), layout.ROOT)
+    write_atomic(path, text.encode())
+    path.chmod(0o644)
 
 
 def start_side(job: Job, arguments: Dict[str, Any]) -> None:
@@ -55,17 +75,18 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
     newest = [item for item in planned(job.specification)["receipts"] if item["kind"] != "log"][-1]
     environment = zone_environment(newest["facts"])
     product = configure(job, directory, user)
-    argv = [product.server, f"--defaults-file={directory}/my.cnf"]
+    argv = [product.server, f"--defaults-file={option_file(job)}"]
     if arguments.get("detached"):
         unit = "backstay-side-" + job.specification["run"]
         job.folder.note_made("unit", unit + ".service")
-        variables = [f"--setenv={name}={value}" for name, value in environment.items()]
-        done = run(["systemd-run", "--quiet", "--collect", "--unit", unit, *variables, "--", *argv], 60)
+        how = ["--unit", unit, "--uid", user, *(f"--setenv={name}={value}" for name, value in environment.items())]
+        done = run(["systemd-run", "--quiet", "--collect", *how, "--", *argv], 60)
         if done.status != 0:
             raise CommandFailed(f"the side instance could not be started: {last_line(done.stderr)}")
         job.seen["facts"].update(socket=f"{directory}/server.sock", stop_command=f"sudo systemctl stop {unit}")
         return
-    process = spawn(argv, environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # As the account from the beginning: a server that gives up root by itself would outlive a worker that is killed.
+    process = spawn(argv, environment, user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     job.cleanups.append(lambda: _end(process))
     job.seen["side"] = process
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import clone, inspection, products, replay
-from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, IntegrityError
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, CaptureFailed, IntegrityError
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 RECEIPT = {
@@ -46,6 +48,18 @@ def test_what_was_skipped_in_silence_is_noticed(monkeypatch: pytest.MonkeyPatch,
         with pytest.raises(IntegrityError, match=r"after the replay the server has the GTIDs"):
             replay.demand_gtids(products.MYSQL, {}, f"{UUID}:1-5", "after the replay")
     replay.demand_gtids(products.MARIADB, {}, "0-7-1", "after the replay")  # it keeps no set of them
+
+
+def test_what_is_archived_is_the_clone_and_nothing_of_somebody_elses(tmp_path: Path) -> None:
+    """The folder was the server's while it made the clone."""
+    (tmp_path / "data").mkdir()
+    os.chown(tmp_path, 1, 1)
+    clone.take_back(tmp_path)
+    assert tmp_path.stat().st_uid == os.geteuid()
+    (tmp_path / "data").rmdir()
+    (tmp_path / "data").symlink_to("/etc")
+    with pytest.raises(CaptureFailed, match="link"):
+        clone.take_back(tmp_path)
 
 
 VALUES = {"datadir": "/var/lib/mysql/"}

@@ -23,3 +23,15 @@ def test_what_was_upgraded_is_not_upgraded_again_after_a_restore(tmp_path: Path,
     physical.prepare(SimpleNamespace(specification={}), {"directory": str(copy), "account": "root"})  # type: ignore[arg-type]
     assert [item.name for item in copy.iterdir()] == ["mariadb_upgrade_info"]
     assert (copy / "mariadb_upgrade_info").read_text() == "11.8.6-MariaDB"
+
+
+@pytest.mark.parametrize("kind", ["link", "secret"])
+def test_only_a_version_gets_from_the_live_data_directory_into_a_receipt(tmp_path: Path, kind: str) -> None:
+    """Its owner may put anything there, a link too; the worker reads it as root."""
+    (tmp_path / "elsewhere").write_text("11.8.6-MariaDB\n" if kind == "link" else "root:$6$salt$hash:20000:0:::::\n")
+    (tmp_path / "mysql_upgrade_info").write_text("10.11.6-MariaDB")
+    if kind == "link":
+        (tmp_path / "mariadb_upgrade_info").symlink_to(tmp_path / "elsewhere")
+    else:
+        (tmp_path / "elsewhere").rename(tmp_path / "mariadb_upgrade_info")
+    assert physical.upgrade_notes(tmp_path) == {"mysql_upgrade_info": "10.11.6-MariaDB"}

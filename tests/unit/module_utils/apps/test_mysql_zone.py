@@ -135,7 +135,7 @@ def test_a_server_on_a_copy_lives_in_the_zone_of_its_source(
     receipts = [{"kind": kind, "facts": source(name)} for kind, name in kinds.items()]
     monkeypatch.setattr(land, "planned", lambda _specification: {"receipts": receipts})
     monkeypatch.setattr(side, "configure", lambda *_arguments: products.MARIADB)
-    monkeypatch.setattr(side, "spawn", lambda argv, environment, **_more: calls.append((argv, environment)))
+    monkeypatch.setattr(side, "spawn", lambda argv, environment, _account, **_more: calls.append((argv, environment)))
     monkeypatch.setattr(side, "run", lambda argv, _timeout: calls.append((argv, {})) or Finished(0, "", ""))
     folder = SimpleNamespace(note_made=lambda *_arguments: None)
     job: Any = SimpleNamespace(specification={"run": "r"}, folder=folder, cleanups=[], seen={"facts": {}})
