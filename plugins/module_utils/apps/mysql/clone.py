@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
-from ...errors import CaptureFailed
+from ...errors import CaptureFailed, Refused
 from ...files import tree_bytes
 from ...moment import format_moment, now
 from ...process import Tail, last_line, spawn, spell_status
+from ...yard import open_yard, yard
 from .client import Options, client_program, connection_argv, object_counts, options_of, query, value
 from .logs import next_stream, warn_of_history
 from .products import SYSTEM_SCHEMAS, product_named
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ...worker.job import Job
 
 
+PLACE_HINT = "set app_mysql_clone_directory to a directory of root's, or to one that does not exist yet"
 _FOREIGN_TABLES = """
 SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')') FROM information_schema.tables
 WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB' AND table_schema NOT IN {system} ORDER BY 1
@@ -64,8 +67,7 @@ def clone(job: Job, arguments: Dict[str, Any]) -> None:
     options, facts = options_of(job), job.specification["facts"]
     directory = Path(facts["clone_directory"]) / f"clone-{job.specification['run']}"
     job.folder.note_made("directory", str(directory))
-    directory.parent.mkdir(exist_ok=True)
-    directory.parent.chmod(0o711)
+    open_place(directory.parent, Path(facts["datadir"]))
     directory.mkdir(mode=0o700)  # the server may make the clone in here, and nobody else may look into it
     give(directory, arguments["account"])
     job.cleanups.append(lambda: shutil.rmtree(str(directory), ignore_errors=True))
@@ -80,6 +82,37 @@ def clone(job: Job, arguments: Dict[str, Any]) -> None:
     take_back(directory)
     job.seen["clone"] = {"before": before, "after": after, "consistent_at": ended, "data": str(target)}
     job.folder.drop_undo(end)
+
+
+def place_problem(place: Path, datadir: Path) -> str:
+    """Return why nothing is cloned into the folder ``place``; empty when it may be, or when there is no such folder yet.
+
+    What is cloned there is root's to archive and remove: nobody else may exchange it. The yard of ``datadir`` is Backstay's.
+    """
+    if place.is_symlink():
+        return "is a link"
+    if not place.exists():
+        return ""
+    status = place.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        return "is no directory"
+    if status.st_uid != os.geteuid():
+        return "does not belong to root"
+    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+        return "may be written by others than root"
+    return "" if status.st_mode & 0o011 or place == yard(datadir) else "cannot be passed through by the server (chmod 0711)"
+
+
+def open_place(place: Path, datadir: Path) -> None:
+    """Make the folder in which the server makes its clone; one that is there stays as it is. Raise Refused for a wrong one."""
+    problem = place_problem(place, datadir)
+    if problem:
+        raise Refused(f"{place} {problem}; nothing is cloned there", PLACE_HINT)
+    if place == yard(datadir):
+        open_yard(datadir)
+    elif not place.exists():
+        place.mkdir()
+        place.chmod(0o711)  # the server passes through, and nobody lists it
 
 
 def take_back(directory: Path) -> None:

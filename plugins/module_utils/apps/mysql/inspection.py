@@ -15,7 +15,7 @@ from ...files import free_bytes, tree_bytes
 from ...process import environment, run
 from ...yard import yard
 from .client import Options, object_counts, query, value, variables
-from .clone import foreign_tables
+from .clone import PLACE_HINT, foreign_tables, place_problem
 from .history import link, number_of, read_server
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
 from .zone import moved_check, zone_check, zone_of_server
@@ -157,6 +157,9 @@ def clone_checks(options: Options, values: Dict[str, str]) -> List[Check]:
     if datadir in (place, *place.parents):
         detail = f"{place} lies in the data directory, where the server makes no clone"
         return [new_check("clone", "failed", detail, "set app_mysql_clone_directory")]
+    problem = place_problem(place, datadir)
+    if problem:
+        return [new_check("clone", "failed", f"{place} {problem}; nothing is cloned there", PLACE_HINT)]
     return [new_check("clone", "ok", "plugin active, all tables are of InnoDB"), _room(place, _data_bytes(datadir))]
 
 

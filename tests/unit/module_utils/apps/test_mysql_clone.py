@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import clone, inspection, products, replay
-from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, CaptureFailed, IntegrityError
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
+    BadInput,
+    CaptureFailed,
+    IntegrityError,
+    Refused,
+)
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 RECEIPT = {
@@ -50,6 +55,7 @@ def test_what_was_skipped_in_silence_is_noticed(monkeypatch: pytest.MonkeyPatch,
     replay.demand_gtids(products.MARIADB, {}, "0-7-1", "after the replay")  # it keeps no set of them
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
 def test_what_is_archived_is_the_clone_and_nothing_of_somebody_elses(tmp_path: Path) -> None:
     """The folder was the server's while it made the clone."""
     (tmp_path / "data").mkdir()
@@ -83,6 +89,51 @@ def test_a_clone_inside_the_data_directory_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(inspection, "foreign_tables", lambda _options: [])
     (check,) = inspection.clone_checks({"clone_directory": "/var/lib/mysql/#sql-backstay"}, VALUES)
     assert check["status"] == "failed" and "app_mysql_clone_directory" in check["hint"]
+
+
+def wrong_place(tmp_path: Path, kind: str) -> Path:
+    """Return a folder in which nothing may be cloned."""
+    place = tmp_path / "clones"
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+        place.symlink_to(tmp_path / "elsewhere")
+    elif kind == "file":
+        place.touch()
+    else:
+        place.mkdir()
+        place.chmod({"writable": 0o777, "closed": 0o700}.get(kind, 0o755))
+    if kind == "foreign":
+        os.chown(place, 1, 1)
+    return place
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "writable", "closed", "foreign"])
+def test_a_folder_in_which_others_could_exchange_the_clone_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    monkeypatch.setattr(inspection, "query", lambda *_arguments: [["ACTIVE"]])
+    monkeypatch.setattr(inspection, "foreign_tables", lambda _options: [])
+    place = wrong_place(tmp_path, kind)
+    (check,) = inspection.clone_checks({"clone_directory": str(place)}, {"datadir": str(tmp_path / "mysql")})
+    assert check["status"] == "failed" and str(place) in check["detail"] and "app_mysql_clone_directory" in check["hint"]
+    with pytest.raises(Refused, match="nothing is cloned there"):
+        clone.open_place(place, tmp_path / "mysql")
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o755, 0o750])
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    place = tmp_path / "clones"
+    place.mkdir()
+    place.chmod(mode)
+    clone.open_place(place, tmp_path / "mysql")
+    assert place.stat().st_mode & 0o7777 == mode
+
+
+def test_a_new_folder_lets_the_server_pass_and_so_does_the_yard(tmp_path: Path) -> None:
+    (tmp_path / ".backstay-mysql").mkdir(mode=0o700)
+    for name in ("clones", ".backstay-mysql"):
+        clone.open_place(tmp_path / name, tmp_path / "mysql")
+        assert (tmp_path / name).stat().st_mode & 0o7777 == 0o711
 
 
 @pytest.mark.parametrize(
