@@ -38,6 +38,8 @@ METHODS = ("physical", "logical")
 def preflight(options: Options, action: str) -> Dict[str, Any]:
     """Return checks and facts. A restore or verify works without a running server and looks at tool and places only."""
     checks, facts = inspect_server(options) if action == "backup" else inspect_target(options)
+    if action == "restore" and facts and not options.get("restore_to") and not options.get("restore_database"):
+        checks += left_logs_check(product_named(facts["product"]), Path(facts["datadir"]))
     facts["services"] = [{"service": facts["service"]}] if facts.get("service") else []
     facts.update(defaults_extra_file=options.get("defaults_extra_file") or "")  # the seal asks the server again
     return {"checks": checks, "facts": facts}
@@ -309,6 +311,23 @@ def inspect_target(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
         "socket": options.get("socket") or configured(product, "socket"),
         "yard": str(yard(Path(datadir))),
     }
+
+
+def left_logs_check(product: Product, datadir: Path) -> List[Check]:
+    """Return the failed check of a restore in place whose server would find binary logs of before, if it would.
+
+    Logs outside the data directory are not exchanged with it. A server that keeps a set of its GTIDs takes up theirs, and would
+    count transactions as executed that it has lost.
+    """
+    base = datadir / (configured(product, "log[-_]bin") or "binlog")
+    folder, name = Path(os.path.realpath(str(base.parent))), base.with_suffix("").name
+    if not product.gtids_demanded or datadir in (folder, *folder.parents) or not folder.is_dir():
+        return []
+    if not any(path.name.rpartition(".")[0] == name and number_of(path.name) >= 0 for path in folder.iterdir()):
+        return []
+    detail = f"those in {folder} would stay, and tell the restored server that it has executed transactions that it has lost"
+    hint = f"stop the server and move {folder}/{name}.* away, or restore to a directory with backstay_restore_to"
+    return [new_check("binary logs", "failed", detail, hint)]
 
 
 def source_check(product: Product, source: Dict[str, Any], tool: str, method: str) -> Check:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils import process
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import clone, inspection, products, replay
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
     BadInput,
@@ -162,6 +163,50 @@ def test_every_method_has_its_privileges() -> None:
         assert set(product.privileges) == {product.physical, "dump"}
     with pytest.raises(BadInput):
         inspection.method_of(products.MYSQL, "snapshot")
+
+
+@pytest.fixture
+def server_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what installs a server program whose configuration says where its data and its binary logs lie."""
+    monkeypatch.setattr(process, "_PATH", f"{tmp_path}:{process._PATH}")
+
+    def install(log_bin: str, name: str = "mysqld") -> dict[str, str]:
+        shown = f"datadir   {tmp_path}/data/\\nlog-bin   {log_bin}\\nlog-bin-index   (No default value)\\n"
+        (tmp_path / name).write_text(f"#!/bin/sh\nprintf '{shown}'\n")
+        (tmp_path / name).chmod(0o755)
+        (tmp_path / "data").mkdir(exist_ok=True)
+        return {"source": {"product": {"mysqld": "mysql", "mariadbd": "mariadb"}[name]}}  # type: ignore[dict-item]
+
+    return install
+
+
+def left_logs(options: dict[str, Any], action: str = "restore") -> list[dict[str, str]]:
+    return [item for item in inspection.preflight(options, action)["checks"] if item["name"] == "binary logs"]
+
+
+def test_logs_outside_the_data_directory_would_outlive_a_restore_in_place(server_program: Any, tmp_path: Path) -> None:
+    """The restored server reads there which transactions it has executed, also those that it lost."""
+    options = server_program(f"{tmp_path}/logs/bin.log")
+    (tmp_path / "logs").mkdir()
+    assert left_logs(options) == [], "nothing lies there yet"
+    (tmp_path / "logs" / "bin.000007").touch()
+    (check,) = left_logs(options)
+    assert check["status"] == "failed" and f"{tmp_path}/logs" in check["detail"] and "backstay_restore_to" in check["hint"]
+    for elsewhere in ({"restore_to": str(tmp_path / "side")}, {"restore_database": "shop"}):
+        assert left_logs(dict(options, **elsewhere)) == []
+    assert left_logs(options, "verify") == []
+
+
+@pytest.mark.parametrize("log_bin", ["bin", "(No default value)", "{data}/bin"])
+def test_logs_that_are_exchanged_with_the_data_are_no_matter(server_program: Any, tmp_path: Path, log_bin: str) -> None:
+    options = server_program(log_bin.replace("{data}", f"{tmp_path}/data"))
+    (tmp_path / "data" / "bin.000007").touch()
+    assert left_logs(options) == []
+
+
+def test_a_server_that_keeps_no_set_of_gtids_may_have_its_logs_anywhere(server_program: Any, tmp_path: Path) -> None:
+    (tmp_path / "bin.000007").touch()
+    assert left_logs(server_program(f"{tmp_path}/bin", "mariadbd")) == []
 
 
 @pytest.mark.parametrize(
