@@ -146,7 +146,8 @@ def picture(job: Job, arguments: Dict[str, Any]) -> None:
     """Complete the picture of a folder whose application is stopped, and prove that it was not started meanwhile."""
     with _explained(arguments):
         _opened(job, arguments).take(job)
-    for entry in job.folder.undo_entries():
+    # Also what was down before the job: somebody may have started it since the job looked.
+    for entry in [*job.folder.undo_entries(), *job.seen.get("found_down", {}).values()]:
         if "service" in entry and services.is_active(entry["service"], control=entry.get("control")):
             raise CommandFailed(
                 f"service '{entry['service']}' was started while the picture was made",

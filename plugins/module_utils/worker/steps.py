@@ -48,6 +48,7 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
     name, limit, control = arguments["name"], float(arguments.get("timeout", SERVICE_SECONDS)), arguments.get("control")
     undo = service_entry(job.specification["steps"], name, control)
     mine, stopped = identity(undo), job.seen.setdefault("stopped", {})
+    found_down = job.seen.setdefault("found_down", {})  # what this job wanted stopped and left down; a picture looks at it
     host = job.executor if job.executor.remote else None
     if arguments["state"] == "stopped":
         if services.is_active(name, control=control, host=host):
@@ -58,7 +59,10 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
             services.stop(name, limit, control, host)
             if job.specification["action"] == "backup" and not arguments.get("may_be_killed"):
                 services.require_own_end(name, control)
+        elif mine not in map(identity, job.folder.undo_entries()):
+            found_down[mine] = undo
         return
+    found_down.pop(mine, None)
     if arguments["state"] == "resumed" and mine not in map(identity, job.folder.undo_entries()):
         return  # it was down before this job
     services.allow(name)

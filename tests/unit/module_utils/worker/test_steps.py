@@ -127,6 +127,35 @@ def test_a_service_that_did_not_run_is_not_started_by_the_release(job: Job, sand
     assert sandbox.service_calls() == []
 
 
+def take_picture(job: Job, folder: Path) -> None:
+    perform(job, {"name": "Picture", "picture": {"folder": str(folder), "method": "copy"}})
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_service_that_somebody_starts_under_the_picture_is_noticed_whoever_stopped_it(
+    job: Job, sandbox: Sandbox, running: bool
+) -> None:
+    folder = sandbox.base / "srv" / "ledger"
+    folder.mkdir(parents=True)
+    sandbox.set_running(*(["mariadb"] if running else []))
+    perform(job, service("stopped"))
+    sandbox.set_running("mariadb")
+    with pytest.raises(CommandFailed, match="service 'mariadb' was started while the picture was made"):
+        take_picture(job, folder)
+
+
+@pytest.mark.parametrize("state", ["resumed", "started"])
+def test_a_picture_does_not_mind_a_service_whose_turn_is_over(job: Job, sandbox: Sandbox, state: str) -> None:
+    """One machine, two servers: the first one is up again when the picture of the second is made."""
+    folder = sandbox.base / "srv" / "ledger"
+    folder.mkdir(parents=True)
+    sandbox.set_running()
+    perform(job, service("stopped"))
+    perform(job, service(state))
+    sandbox.set_running("mariadb")
+    take_picture(job, folder)
+
+
 def test_a_service_that_does_not_come_back_stays_remembered(job: Job, sandbox: Sandbox) -> None:
     sandbox.set_running("mariadb")
     perform(job, service("stopped"))
