@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
+from typing import Iterator
 
-from .errors import Refused
+from .pinned import make_folder, opened
 
 BESIDE = ".backstay-"
 # Inside a mount point. MariaDB shows every directory of its data directory as a database, except those that begin like its own
@@ -32,9 +34,18 @@ def is_yard(path: Path) -> bool:
 
 def open_yard(target: Path) -> Path:
     """Make the yard of ``target`` and return it: others may pass through to what they own, and list nothing."""
-    place = yard(target)
-    place.mkdir(exist_ok=True)
-    if place.is_symlink() or place.stat().st_uid != os.geteuid():
-        raise Refused(f"{place} was made by somebody else; nothing is put there", "look at it, and move it away")
-    place.chmod(0o711)
-    return place
+    with hold_yard(target):
+        return yard(target)
+
+
+@contextlib.contextmanager
+def hold_yard(target: Path) -> Iterator[int]:
+    """Make the yard of ``target`` and hold it open: whoever owns the directory that it is in cannot exchange it meanwhile."""
+    wanted = yard(target)
+    with opened(wanted.parent) as above:
+        descriptor = make_folder(above, wanted.name)
+    try:
+        os.fchmod(descriptor, 0o711)
+        yield descriptor
+    finally:
+        os.close(descriptor)

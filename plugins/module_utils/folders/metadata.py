@@ -35,10 +35,10 @@ def read_metadata(path: bytes) -> Metadata:
     return of_status(os.lstat(path), read_xattrs(path))
 
 
-def read_xattrs(path: bytes) -> Dict[str, bytes]:
-    """Return the extended attributes of ``path`` (of a link its own) that belong to its content, by name."""
+def read_xattrs(path: bytes, follow_symlinks: bool = False) -> Dict[str, bytes]:
+    """Return the extended attributes of ``path`` (of a link, unless it is followed, its own) that belong to its content."""
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(path, follow_symlinks=follow_symlinks)
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EPERM):
             return {}
@@ -47,7 +47,7 @@ def read_xattrs(path: bytes) -> Dict[str, bytes]:
     for name in sorted(names):
         if name.startswith(_KEPT) or name in _LISTS:
             try:
-                found[name] = os.getxattr(path, name, follow_symlinks=False)
+                found[name] = os.getxattr(path, name, follow_symlinks=follow_symlinks)
             except OSError as error:
                 if error.errno != errno.ENODATA:  # removed since it was listed
                     raise
@@ -55,20 +55,34 @@ def read_xattrs(path: bytes) -> Dict[str, bytes]:
 
 
 def apply_metadata(path: bytes, wanted: Metadata) -> None:
-    """Give ``path`` exactly this metadata; what it has beyond is removed. Raise OSError when it will not take it."""
-    status = os.lstat(path)
+    """Give ``path`` (of a link the link) exactly this metadata; what it has beyond is removed.
+
+    Raise OSError when it will not take it, or is of another type: somebody else may have put a thing of his choice there.
+    """
+    held = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        status, itself = os.fstat(held), b"/proc/self/fd/%d" % held  # whatever becomes of the name meanwhile
+        if stat.S_IFMT(status.st_mode) != stat.S_IFMT(wanted.mode):
+            raise FileNotFoundError(errno.ENOENT, "it was exchanged for something else", path)
+        _give(itself, status, wanted)
+    finally:
+        os.close(held)
+
+
+def _give(itself: bytes, status: os.stat_result, wanted: Metadata) -> None:
+    """Do what ``apply_metadata`` says; following the magic link ``itself`` ends at the thing, also if that is a link."""
     if (status.st_uid, status.st_gid) != (wanted.uid, wanted.gid):
-        os.lchown(path, wanted.uid, wanted.gid)  # first: it takes set-user-id bits and capabilities away
+        os.chown(itself, wanted.uid, wanted.gid)  # first: it takes set-user-id bits and capabilities away
     if not stat.S_ISLNK(wanted.mode):
-        os.chmod(path, stat.S_IMODE(wanted.mode))
-    present = read_xattrs(path)
+        os.chmod(itself, stat.S_IMODE(wanted.mode))
+    present = read_xattrs(itself, follow_symlinks=True)
     for name in present.keys() - wanted.xattrs.keys():
         with contextlib.suppress(FileNotFoundError):
-            os.removexattr(path, name, follow_symlinks=False)
+            os.removexattr(itself, name)
     for name, value in wanted.xattrs.items():
         if present.get(name) != value:
-            os.setxattr(path, name, value, follow_symlinks=False)
-    os.utime(path, ns=(wanted.mtime, wanted.mtime), follow_symlinks=False)
+            os.setxattr(itself, name, value)
+    os.utime(itself, ns=(wanted.mtime, wanted.mtime))
 
 
 def drop_default_list(path: Path) -> None:
