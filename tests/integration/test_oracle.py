@@ -134,6 +134,10 @@ def test_other_paths(fleet: Fleet, playbooks: Playbooks, timeline: Timeline) -> 
     assert len([name for name in files if name.endswith("_system01.dbf")]) == 3
     names = oracle.sql(fleet, "SELECT name FROM v$datafile UNION SELECT member FROM v$logfile").split()
     assert all(name.startswith("/u02/moved/") for name in names)
+    restore(playbooks, app_oracle_directory="/u02/moved", app_oracle_previous_incarnation=True).demand()
+    oracle.check(fleet, known=known)
+    aside = fleet.run(oracle.HOST, "find", "/u02", "-path", "*/aside-*", "-name", "log*_redo*")
+    assert len(aside.split()) == len([name for name in names if "/log" in name]), "online logs move aside, too"
 
 
 SECOND = """

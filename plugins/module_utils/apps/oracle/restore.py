@@ -7,8 +7,9 @@ pieces are made known to it, and those that lie where they were written count no
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple
 
 from ...errors import BadInput, CommandFailed, IntegrityError, Refused
 from ...moment import parse_moment
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ...worker.job import Job
 
 _WRITE = "READ WRITE"
+_PREFIXES = {"DATAFILE": "{0}", "TEMPFILE": "temp{0}", "LOGFILE": "log{0}_{1}"}  # of names at another place; {1}: the member
 
 
 def plan_of(job: Job) -> Dict[str, Any]:
@@ -233,37 +235,54 @@ def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) 
 
 def recover(job: Job, arguments: Dict[str, Any]) -> None:
     """Restore all data files and recover them. ``arguments``: landing, directory, channels."""
-    server, directory = server_of(job), arguments.get("directory") or ""
-    found = _files(server)
-    _make_way(job, server, [moved_name(directory, row[0], row[1]) for rows in found.values() for row in rows])
-    recover_files(job, server, found, directory, int(arguments.get("channels", 1)))
+    server = server_of(job)
+    found = moves(known_files(server), arguments.get("directory") or "")
+    _make_way(job, server, [file.new for files in found.values() for file in files])
+    recover_files(job, server, found, int(arguments.get("channels", 1)))
 
 
-def _files(server: Instance) -> Dict[str, Rows]:
-    """Return number and name of every file that the mounted control file knows."""
+def known_files(server: Instance) -> Dict[str, Rows]:
+    """Return number and name of every file that the mounted control file knows; of online logs, every member of every group."""
     questions = {"DATAFILE": dictionary.DATA_FILES, "TEMPFILE": dictionary.TEMP_FILES, "LOGFILE": dictionary.ONLINE_LOGS}
     return ask(server, questions)
 
 
-def moved_name(directory: str, number: str, name: str) -> str:
-    """Return the path of a file below ``directory`` (empty: where it was).
+class Move(NamedTuple):
+    """A file of the database, by the number of its kind (of an online log: its group), where it was and where it comes."""
 
-    With its number: in a container database every container has a system01.dbf.
+    number: str
+    old: str
+    new: str
+
+
+def moves(found: Dict[str, Rows], directory: str) -> Dict[str, List[Move]]:
+    """Return where every file of ``found`` comes: below ``directory`` (empty: where it was). The only place that names them.
+
+    With its number: in a container database every container has a system01.dbf, and members of a log group are often called
+    alike. Raise Refused when two files would share a name all the same.
     """
-    return f"{directory}/{number}_{Path(name).name}" if directory else name
+    result: Dict[str, List[Move]] = {kind: [] for kind in found}
+    for kind, rows in found.items():
+        members: Dict[str, int] = {}
+        for number, old in (row[:2] for row in rows):
+            members[number] = members.get(number, 0) + 1
+            name = f"{_PREFIXES[kind].format(number, members[number])}_{Path(old).name}"
+            result[kind].append(Move(number, old, f"{directory}/{name}" if directory else old))
+    places = Counter(file.new for files in result.values() for file in files)
+    twice = sorted(place for place, count in places.items() if count > 1)
+    if twice:
+        raise Refused(f"two files of the database would come to {twice[0]}", "restore to the original paths")
+    return result
 
 
-def recover_files(job: Job, server: Instance, found: Dict[str, Rows], directory: str, channels: int) -> None:
-    """Restore and recover; with ``directory`` every file comes to a new place, the online logs included."""
-    places = {
-        kind: {row[0]: moved_name(directory, row[0], row[1]) for row in found[kind]} if directory else {}
-        for kind in ("DATAFILE", "TEMPFILE")
-    }
+def recover_files(job: Job, server: Instance, found: Dict[str, List[Move]], channels: int) -> None:
+    """Restore and recover; every file of ``found`` comes to its place, the online logs included."""
+    changed = {kind: [file for file in files if file.new != file.old] for kind, files in found.items()}
+    places = {kind: {file.number: file.new for file in changed[kind]} for kind in ("DATAFILE", "TEMPFILE")}
     rman(job, server, "data", cmdfile.data_back(until_of(plan_of(job)), channels, places))
-    if directory:
-        renames = [(row[1], moved_name(directory, f"log{row[0]}", row[1])) for row in found["LOGFILE"]]
-        lines = [f"ALTER DATABASE RENAME FILE {quoted(old)} TO {quoted(new)};" for old, new in renames]
-        sqlplus(server, "\n".join(lines))
+    renames = [f"ALTER DATABASE RENAME FILE {quoted(file.old)} TO {quoted(file.new)};" for file in changed["LOGFILE"]]
+    if renames:
+        sqlplus(server, "\n".join(renames))
 
 
 def resetlogs_due(control_file: str, stopped_early: bool) -> bool:

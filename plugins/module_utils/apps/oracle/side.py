@@ -13,8 +13,19 @@ from ...files import let_through
 from ...process import last_line, run
 from . import cmdfile, dictionary, instances, parameters
 from .capture import server_of
-from .client import Instance, ask, rman
-from .restore import data_sets, open_database, plan_of, prove_open, recover_files, restore_control_file, stretch_of, until_of
+from .client import Instance, rman
+from .restore import (
+    data_sets,
+    known_files,
+    moves,
+    open_database,
+    plan_of,
+    prove_open,
+    recover_files,
+    restore_control_file,
+    stretch_of,
+    until_of,
+)
 from .text import quoted
 
 if TYPE_CHECKING:
@@ -97,8 +108,7 @@ def prove_set(job: Job, arguments: Dict[str, Any]) -> None:
 def restore_side(job: Job, arguments: Dict[str, Any]) -> None:
     """Restore and recover the whole database below ``directory`` and open it; ``arguments``: directory, channels."""
     server, directory = side_server(job), str(arguments["directory"])
-    questions = {"DATAFILE": dictionary.DATA_FILES, "TEMPFILE": dictionary.TEMP_FILES, "LOGFILE": dictionary.ONLINE_LOGS}
-    recover_files(job, server, ask(server, questions), directory, int(arguments.get("channels", 1)))
+    recover_files(job, server, moves(known_files(server), directory), int(arguments.get("channels", 1)))
     open_database(job, server)
     instances.stop(server)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import capture, checks, history, restore, target
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.dictionary import Log, State, state_of
-from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, CaptureFailed, IntegrityError
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, CaptureFailed, IntegrityError, Refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -266,13 +266,31 @@ def test_the_control_file_is_never_younger_than_the_goal() -> None:
     assert restore.control_set(planned(position="scn:250")) == "f"
 
 
-def test_files_of_several_containers_do_not_collide() -> None:
-    """CDB$ROOT, PDB$SEED and every PDB have a system01.dbf."""
-    names = [
-        restore.moved_name("/n", str(file), f"/u02/{place}/system01.dbf") for file, place in enumerate(("root", "seed", "pdb1"))
-    ]
-    assert len(set(names)) == 3
-    assert restore.moved_name("", "1", "/u02/system01.dbf") == "/u02/system01.dbf"
+FILES = {
+    "DATAFILE": [["1", "/u02/system01.dbf", "5"], ["2", "/u02/seed/system01.dbf", "5"], ["3", "/u02/pdb1/x.dbf", "5"]],
+    "TEMPFILE": [["3", "/u02/pdb2/x.dbf"]],
+    "LOGFILE": [["1", "/u01/redo01.log"], ["1", "/u02/redo01.log"], ["2", "/u01/redo02.log"]],
+}
+
+
+def test_every_file_has_a_name_of_its_own_at_another_place() -> None:
+    """CDB$ROOT, PDB$SEED and every PDB have a system01.dbf; members of a log group differ in their directories only."""
+    found = {kind: [file.new for file in files] for kind, files in restore.moves(FILES, "/n").items()}
+    assert found == {
+        "DATAFILE": ["/n/1_system01.dbf", "/n/2_system01.dbf", "/n/3_x.dbf"],
+        "TEMPFILE": ["/n/temp3_x.dbf"],
+        "LOGFILE": ["/n/log1_1_redo01.log", "/n/log1_2_redo01.log", "/n/log2_1_redo02.log"],
+    }
+
+
+def test_without_a_directory_files_come_to_where_they_were() -> None:
+    found = restore.moves(FILES, "")
+    assert all(file.new == file.old for files in found.values() for file in files)
+
+
+def test_two_files_never_come_to_one_place() -> None:
+    with pytest.raises(Refused, match="two files of the database would come to /u01/redo"):
+        restore.moves({**FILES, "TEMPFILE": [["1", "/u01/redo01.log"]]}, "")
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,30 @@ def test_of_a_host_with_a_parameter_file_that_of_the_set_need_not_be_usable(
         restore.judge_landed(job, {"landing": str(landed), "parameters": "always"})
 
 
+KNOWN_FILES = """tee -a SAID | while read -r word name; do [ "$word" = PROMPT ] && case $name in
+  *DATAFILE) echo "$name"; echo '"1","/a/system01.dbf"';;
+  *TEMPFILE) echo "$name"; echo '"1","/a/temp01.dbf"';;
+  *LOGFILE) echo "$name"; echo '"1","/a/redo01.log"'; echo '"1","/b/redo01.log"';;
+esac; done; exit 0"""
+
+
+def test_what_lies_where_restored_files_come_is_aside_before_and_that_is_where_they_come(
+    job: Job, landed: Path, server: client.Instance, tmp_path: Path
+) -> None:
+    """Those of a restore to the same directory before; OPEN RESETLOGS would write over its online logs."""
+    program(server, "sqlplus", KNOWN_FILES.replace("SAID", f"{tmp_path}/said"))
+    program(server, "rman", f'cat "${{4#cmdfile=}}" > {tmp_path}/told')
+    former = ["1_system01.dbf", "temp1_temp01.dbf", "log1_1_redo01.log", "log1_2_redo01.log"]
+    (tmp_path / "erp").mkdir()
+    for name in former:
+        (tmp_path / "erp" / name).touch()
+    restore.recover(job, {"directory": str(tmp_path / "erp")})
+    assert [path.name for path in (tmp_path / "erp").iterdir() if path.is_file()] == []
+    told = (tmp_path / "told").read_text() + (tmp_path / "said").read_text()
+    assert [f"{tmp_path}/erp/{name}" in told for name in former] == [True] * 4
+    assert told.count("RENAME FILE") == 2
+
+
 def test_a_restore_that_fails_ends_its_instance(job: Job, server: client.Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put-back needs closed files, and nobody may work with half a database."""
     said = job.folder.path / "said"
