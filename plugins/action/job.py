@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
 from ansible_collections.backstay.fleet.plugins.module_utils.job import SCHEMA_NAME, step_type, validate_job
@@ -33,6 +34,8 @@ def specification(arguments: dict[str, Any]) -> dict[str, Any]:
     result.update({key: arguments[key] for key in _OPTIONAL if arguments.get(key)})
     result.update(schema=SCHEMA_NAME, run=run, stall_timeout=_seconds(arguments.get("stall_timeout", 900)))
     result.update(facts=arguments.get("facts") or {}, **arguments["job"])
+    if boolean(arguments.get("in_place") or False):
+        result["in_place"] = True
     if result["action"] == "backup":
         result["set"] = set_id(moment, secrets.token_hex(4))
     validate_job(result)
@@ -61,7 +64,7 @@ class ActionModule(ActionBase):
     """Run one job from its start to its record."""
 
     _VALID_ARGS = frozenset(
-        (*_COPIED, *_OPTIONAL, "job", "facts", "access_of", "stall_timeout", "reconnect_timeout", "run", "records")
+        (*_COPIED, *_OPTIONAL, "in_place", "job", "facts", "access_of", "stall_timeout", "reconnect_timeout", "run", "records")
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

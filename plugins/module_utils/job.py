@@ -179,6 +179,7 @@ JOB_SCHEMA: Dict[str, Any] = {
         },
         "stall_timeout": {"type": "number", "minimum": 1},
         "plan": {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"},
+        "in_place": {"type": "boolean"},  # a restore that replaces live data, by whatever steps; without it: beside it
         "facts": _FACTS,
         "steps": {
             "type": "array",
@@ -220,6 +221,12 @@ def validate_job(specification: Dict[str, Any]) -> None:
     if specification["action"] == "backup":
         _require_artifacts(specification["steps"])
         _require_staged_collection(specification)
+
+
+def replaces_live_data(specification: Dict[str, Any]) -> bool:
+    """Return whether a job is a restore in place: it says so, or it exchanges a directory."""
+    exchanges = any("swap" in step for step in specification["steps"])
+    return bool(specification["action"] == "restore" and (specification.get("in_place") or exchanges))
 
 
 # The steps that work through an executor; the others touch the worker itself.

@@ -59,6 +59,10 @@ options:
   plan:
     description: Hash of the plan to follow.
     type: str
+  in_place:
+    description: Whether a restore replaces live data. None is begun over data that a failed one left unproved.
+    type: bool
+    default: false
   repository:
     description: C(name) and C(directory) of the repository's access files on the host; an empty C(directory) means that they
       come with O(access_of).

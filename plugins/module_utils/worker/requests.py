@@ -18,7 +18,7 @@ from ..chain import plan as choose
 from ..errors import BackstayError, BadInput, Busy, PreflightFailed, Refused, RepositoryError
 from ..executors import open_executor
 from ..files import private_directory, write_json
-from ..job import validate_job
+from ..job import replaces_live_data, validate_job
 from ..moment import now, parse_moment
 from ..overview import overview
 from ..process import run
@@ -67,7 +67,7 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
                 f"wait for it, or attach to it with -e backstay_run={other.path.name}",
             )
     release.release_abandoned()
-    if specification["action"] == "backup" or any("swap" in step for step in specification["steps"]):
+    if specification["action"] == "backup" or replaces_live_data(specification):
         _require_whole_data(mine, specification)
     release.prune_plans()
     uncollected = [found for found in (f.result() for f in mine if not (f.path / "collected").exists()) if found]
@@ -83,12 +83,13 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
 def _require_whole_data(mine: List[JobFolder], specification: Dict[str, Any]) -> None:
     """Raise Refused where a failed restore left data exchanged, perhaps by half.
 
-    A backup of it would be the newest set; another restore over it would mix both with what put-back brings.
+    A backup of it would be the newest set; another restore over it would mix both with what put-back brings. A restore in place
+    that succeeded since settles it; one beside the live data says nothing about them.
     """
     unsettled: Optional[JobFolder] = None
     for folder in mine:
         result = folder.result() or {}
-        if result.get("action") == "restore" and result.get("status") == "ok":
+        if result.get("status") == "ok" and replaces_live_data(folder.specification()):
             unsettled = None
         elif any(map(swap.lies_aside, swap.exchanged(folder.path))):
             unsettled = folder

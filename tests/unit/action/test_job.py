@@ -51,6 +51,13 @@ def test_a_timeout_from_the_command_line_is_a_number() -> None:
         specification(arguments(stall_timeout=0))
 
 
+@pytest.mark.parametrize(("said", "found"), [(True, True), ("True", True), (False, None), ("False", None), ("", None)])
+def test_a_restore_says_that_it_replaces_live_data(said: Any, found: Any) -> None:
+    steps = {"resource": "mysql:/x", "steps": [land("/srv/x")]}
+    made = specification(arguments(action="restore", plan="ab" * 32, job=steps, kind="", transport="", in_place=said))
+    assert made.get("in_place") is found
+
+
 def test_a_restore_has_a_plan_and_no_set() -> None:
     steps = {"resource": "mysql:/x", "steps": [land("/srv/x")]}
     made = specification(arguments(action="restore", plan="ab" * 32, job=steps, kind="", transport=""))

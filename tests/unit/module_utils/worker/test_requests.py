@@ -16,7 +16,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.worker import reque
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder
 from unit.support.backups import stored_receipt
 from unit.support.sandbox import STOCKED, Sandbox
-from unit.support.steps import good
+from unit.support.steps import call, good
 
 SET = "20261121T090000Z-aaaaaa01"
 
@@ -202,11 +202,22 @@ def restore_that_failed(sandbox: Sandbox, run: str) -> JobFolder:
     return folder
 
 
-@pytest.mark.parametrize("action", ["backup", "restore"])
-def test_nothing_is_begun_on_data_that_a_failed_restore_left_exchanged(sandbox: Sandbox, action: str) -> None:
+EXCHANGE = {"name": "Exchange", "swap": {"target": "/srv/data", "landing": "/srv/new"}}
+
+
+@pytest.mark.parametrize(
+    ("action", "steps", "more"),
+    [
+        ("backup", [good()], {}),
+        ("restore", [EXCHANGE], {}),
+        ("restore", [call("exchange files one by one")], {"in_place": True}),
+    ],
+)
+def test_nothing_is_begun_on_data_that_a_failed_restore_left_exchanged(
+    sandbox: Sandbox, action: str, steps: list[Any], more: dict[str, Any]
+) -> None:
     failed = restore_that_failed(sandbox, "20261121T080000Z-testapp-1")
-    steps = [good()] if action == "backup" else [{"name": "Exchange", "swap": {"target": "/srv/data", "landing": "/srv/new"}}]
-    specification = dict(sandbox.backup([good()]), action=action, plan="0" * 64, steps=steps)
+    specification = dict(sandbox.backup([good()]), action=action, plan="0" * 64, steps=steps, **more)
     with pytest.raises(errors.Refused, match="failed in run 20261121T080000Z-testapp-1") as refusal:
         requests.start({"specification": specification})
     assert f"put-back {failed.path}" in refusal.value.hint
@@ -217,5 +228,14 @@ def test_nothing_is_begun_on_data_that_a_failed_restore_left_exchanged(sandbox: 
 def test_a_later_restore_that_succeeded_settles_it(sandbox: Sandbox) -> None:
     failed = restore_that_failed(sandbox, "20261121T080000Z-testapp-1")
     later = restore_that_failed(sandbox, "20261121T083000Z-testapp-2")
+    write_json(later.path / "spec.json", dict(later.specification(), in_place=True))
     write_json(later.path / "result.json", {"action": "restore", "status": "ok"})
     requests._require_whole_data([failed, later], sandbox.backup([good()]))
+
+
+def test_a_later_restore_beside_the_live_data_does_not_settle_it(sandbox: Sandbox) -> None:
+    failed = restore_that_failed(sandbox, "20261121T080000Z-testapp-1")
+    beside = JobFolder.create(dict(sandbox.backup([good()]), action="restore", run="20261121T083000Z-testapp-2"), {})
+    write_json(beside.path / "result.json", {"action": "restore", "status": "ok"})
+    with pytest.raises(errors.Refused, match="is not proved"):
+        requests._require_whole_data([failed, beside], sandbox.backup([good()]))
