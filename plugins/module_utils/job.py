@@ -134,7 +134,7 @@ STEP_ARGUMENTS: Dict[str, Dict[str, Any]] = {
         keep_aside={"type": "boolean"},
         with_root={"type": "boolean"},
     ),
-    # Remove a directory that this job made (scratch, landing).
+    # Remove a directory that this job made (scratch, landing), or what it landed in one that was there before.
     "discard": _arguments(["path"], path=_PATH),
     # Call a function of module_utils/apps/<app> (its CALLS table) with plain data.
     "app": _arguments(["call"], call=_TEXT, arguments={"type": "object"}),

@@ -111,6 +111,7 @@ def make_landing(job: Job, arguments: Dict[str, Any], item: Dict[str, Any], tota
         job.executor.open_folder(into, account or "")
         return into
     _make(job, into)
+    job.seen.setdefault("landed_in", []).append(into)
     if account:
         give(into, account)
     return into

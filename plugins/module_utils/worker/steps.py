@@ -77,7 +77,8 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
 
 
 def discard(job: Job, arguments: Dict[str, Any]) -> None:
-    """Remove a directory that this job made. Raise Refused for any other."""
+    """Remove a directory that this job made; of one that was there before, what the job landed in it. Raise Refused for any
+    other."""
     path = Path(os.path.normpath(arguments["path"]))
     if job.executor.remote:
         if job.executor.work(job.work) not in path.parents:
@@ -85,9 +86,12 @@ def discard(job: Job, arguments: Dict[str, Any]) -> None:
         job.executor.remove(path)
         return
     own = any({kind: str(path)} in job.folder.made() for kind in ("directory", "parent"))
-    if not own and job.work not in [path, *path.parents]:
+    own = own or job.work in [path, *path.parents]
+    mine = [path] if own else [into for into in job.seen.get("landed_in", []) if path in into.parents]
+    if not mine:
         raise Refused(f"{path} was not made by this job and is not removed")
-    swap.remove_tree(path)
+    for folder in mine:
+        swap.remove_tree(folder)
 
 
 def exchange(job: Job, arguments: Dict[str, Any]) -> None:

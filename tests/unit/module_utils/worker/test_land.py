@@ -248,6 +248,17 @@ def test_a_failure_before_the_exchange_starts_the_server_on_its_own_data(
     assert not yard(target).exists()
 
 
+def test_of_a_landing_folder_that_was_there_only_what_landed_is_discarded(sandbox: Sandbox, stored: dict[str, Any]) -> None:
+    """The folder may be a mount point that others use, or hold the copy that the job leaves there."""
+    shared = plant(sandbox.base / "shared", {"of others": b"kept"})
+    discard: Step = {"name": "Clean", "discard": {"path": str(shared)}}
+    result = recover(sandbox, stored, [land(f"{shared}/{{set}}"), discard])
+    assert (result["status"], look(shared)) == ("ok", {"of others": b"kept"})
+    refused = recover(sandbox, stored, [land(sandbox.base / "elsewhere"), discard], run="20261121T110000Z-testapp-3")
+    assert "was not made by this job" in refused["error"]["message"]
+    assert look(shared) == {"of others": b"kept"}
+
+
 def test_what_the_job_runs_ends_before_a_service_starts_and_before_its_folder_goes(
     sandbox: Sandbox, stored: dict[str, Any], target: Path
 ) -> None:
