@@ -47,7 +47,7 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def clock(self) -> float:
-        """Return the host's time in seconds since 1970, UTC."""
+        """Return the host's time in seconds since 1970, UTC; of another machine the second that has begun there."""
 
     # Life of a job
 

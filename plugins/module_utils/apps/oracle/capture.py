@@ -7,7 +7,7 @@ control file last, so that its records describe every piece.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
@@ -122,7 +122,7 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
 
     seen, folder, server = job.seen["oracle"], target_of(job), server_of(job)
     # Every commit before it, by the worker's clock and by the host's, is in the logs that are closed now.
-    seen["complete_until"] = format_moment(min(now(), datetime.fromtimestamp(job.executor.clock(), timezone.utc)))
+    seen["complete_until"] = format_moment(min(now(), _begun_second(job)))
     sqlplus(server, "ALTER SYSTEM ARCHIVE LOG CURRENT;")
     commands = cmdfile.archived_logs(str(folder), seen["tag"], seen["first"], int(arguments.get("channels", 1)))
     try:
@@ -209,6 +209,16 @@ def _seal_logs(job: Job, ends: Dict[str, Any]) -> Dict[str, Any]:
     }
 
 
+def _begun_second(job: Job) -> datetime:
+    """Return the time of the database's host; another machine than the worker tells the second that has begun there."""
+    return datetime.fromtimestamp(job.executor.clock(), timezone.utc)
+
+
+def _no_commit_after(job: Job) -> datetime:
+    """Return a moment that every commit until now is before, by the worker's clock and by that of the database's host."""
+    return max(now(), _begun_second(job) + timedelta(seconds=1 if job.executor.remote else 0))
+
+
 def _seal_data(job: Job, found: Dict[str, Any], ends: Dict[str, Any]) -> Dict[str, Any]:
     """Return what the receipt of a data set says: all files are in it, and the redo that makes them consistent."""
     facts, seen, kind = job.specification["facts"], job.seen["oracle"], job.specification["kind"]
@@ -236,6 +246,7 @@ def _seal_data(job: Job, found: Dict[str, Any], ends: Dict[str, Any]) -> Dict[st
     sealed = {
         "position": {"not_before": begin, "not_after": place, "exact": True},
         "stream": {"id": stream, "first": order(place["scn"]), "last": order(place["scn"]), "mark": mark(place)},
+        "consistent_at": format_moment(_no_commit_after(job)),
         "checks": checks,
         "facts": {
             **{key: facts[key] for key in (*kept, *more)},

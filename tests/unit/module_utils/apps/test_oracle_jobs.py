@@ -6,12 +6,27 @@ from __future__ import annotations
 import getpass
 import re
 import subprocess
+import time
+from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import client, instances, restore, side, target
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import (
+    capture,
+    client,
+    dictionary,
+    instances,
+    restore,
+    side,
+    target,
+)
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.dictionary import Log, State
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.history import Link
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
+from ansible_collections.backstay.fleet.plugins.module_utils.moment import now, parse_moment
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import steps
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from unit.support.sandbox import Sandbox
@@ -279,3 +294,48 @@ def test_what_cannot_be_cleaned_up_does_not_take_the_result_along(job: Job) -> N
     job.cleanups.append(fail)
     job.clear_work()
     assert [event["event"] for event in job.folder.events()] == ["release failed: the instance did not end"]
+
+
+# What a receipt says
+
+
+class Elsewhere:
+    """The executor of a database host whose clock is not the worker's; it tells whole seconds."""
+
+    remote = True
+
+    def __init__(self, ahead: float) -> None:
+        self._ahead = ahead
+
+    def clock(self) -> float:
+        return float(int(time.time() + self._ahead))
+
+
+def captured(kind: str, monkeypatch: pytest.MonkeyPatch, ahead: float = 0.0) -> Any:
+    """Return a job whose capture of ``kind``, logs 5 and 6, is done; the database's host has a clock that is ``ahead``."""
+    database = {"dbid": 7, "resetlogs": 100, "scn": 70, "name": "ORCL"}
+    logs = [Log("1", number, number * 10, number * 10 + 10, True, "", 0) for number in (5, 6)]
+    written = {"pieces": {}, "files": {"1": {"level": "0", "from": 0, "scn": 55}}, "logs": logs}
+    monkeypatch.setattr(capture, "server_of", lambda _job: client.Instance("ORCL", "/home", "oracle"))
+    monkeypatch.setattr(capture, "folder_of", lambda _job: Path("/pieces"))
+    monkeypatch.setattr(capture, "target_of", lambda _job: Path("/pieces"))
+    monkeypatch.setattr(capture, "ask", lambda _server, _questions: {"files": [["1", "/u02/system01.dbf", "100"]]})
+    monkeypatch.setattr(dictionary, "written", lambda _server, _folder: written)
+    monkeypatch.setattr(dictionary, "read_state", lambda _server: State(database, {}, {}))
+    facts: dict[str, Any] = defaultdict(str, database, version="19")
+    seen = {"link": Link("s1", "parent", {"1": 5}), "first": {"1": 5}, "scn": 70, "oldest": 55, "reason": ""}
+    return SimpleNamespace(
+        specification={"kind": kind, "set": "s2", "source": "erp-db1", "facts": facts},
+        seen={"oracle": seen, "checks": [], "artifacts": []},
+        executor=Elsewhere(ahead),
+    )
+
+
+@pytest.mark.parametrize("ahead", [-100.0, 0.0, 100.0])
+def test_a_data_set_is_as_old_as_the_later_of_both_clocks(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
+    """A restore to a moment begins with a set that holds nothing from after it, and the moment is one of the host's clock."""
+    job = captured("full", monkeypatch, ahead)
+    before = now()
+    found = parse_moment(capture.seal(job)["consistent_at"])
+    assert found >= before and found >= before + timedelta(seconds=ahead)
+    assert found <= now() + timedelta(seconds=max(ahead, 0) + 1)
