@@ -47,6 +47,18 @@ def test_item_13_known_warnings_keep_exit_status_0(oracle: Server) -> None:
     assert oracle.rows("select status from v$rman_backup_job_details") == [["COMPLETED WITH WARNINGS"]]
 
 
+def test_a_standby_has_rows_whose_name_is_no_file(oracle: Server) -> None:
+    """They stay when the file here is gone, and say nothing about what can be backed up."""
+    oracle.commit()
+    oracle.altered("ALTER SYSTEM SWITCH LOGFILE;", "ALTER SYSTEM SET log_archive_dest_2 = 'SERVICE=STBY';")
+    rows = "select dest_id, standby_dest, deleted, status, name from v$archived_log where sequence# = 1 order by dest_id"
+    local = oracle.value("select name from v$archived_log where sequence# = 1 and standby_dest = 'NO'")
+    assert oracle.rows(rows) == [["1", "NO", "NO", "A", local], ["2", "YES", "NO", "A", "STBY"]]
+    assert oracle.rows("select status, destination from v$archive_dest where dest_id = 2") == [["VALID", "STBY"]]
+    oracle.good("DELETE NOPROMPT ARCHIVELOG ALL;")
+    assert oracle.rows(rows) == [["1", "NO", "YES", "D", ""], ["2", "YES", "NO", "A", "STBY"]]
+
+
 def test_item_14_until_time_is_the_servers_own_time(oracle: Server) -> None:
     """The server is at UTC+3:30; the same text read as UTC is another moment."""
     oracle.full()

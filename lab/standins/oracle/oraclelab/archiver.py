@@ -21,6 +21,12 @@ def destination(db: Instance) -> str:
     return "" if location.upper() in ("", "USE_DB_RECOVERY_FILE_DEST") else location.split()[0]
 
 
+def standby(db: Instance) -> str:
+    """Service name of a standby database that gets every log as well, empty when there is none; nothing is sent there."""
+    value = db.parameter("log_archive_dest_2")
+    return value.partition("=")[2].split()[0] if value.upper().startswith("SERVICE=") else ""
+
+
 def archive_name(db: Instance, header: dict[str, Any]) -> str:
     """Path of the archived copy of a log."""
     directory = destination(db)

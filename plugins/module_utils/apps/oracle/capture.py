@@ -16,6 +16,7 @@ from ...moment import format_moment, now
 from ...receipt import carried_chain
 from . import cmdfile, dictionary
 from .client import Instance, ask, rman, sqlplus
+from .dictionary import Log
 from .history import Link, begin_of, end_of, first_to_take, foreign_base, link, mark, order, reach_back, stretch
 from .places import parameter_file_of
 from .text import quoted, tag_of
@@ -118,8 +119,6 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
 
     A log that is gone from the disk breaks the history: remembered, so that the next backup is a full one.
     """
-    from ...worker import newest
-
     seen, folder, server = job.seen["oracle"], target_of(job), server_of(job)
     # Every commit before it, by the worker's clock and by the host's, is in the logs that are closed now.
     seen["complete_until"] = format_moment(min(now(), _begun_second(job)))
@@ -129,9 +128,15 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
         rman(job, server, "logs", commands, folder)
     except BackstayError as error:
         if any(code in error.message for code in _LOST_LOGS):
-            host, app = job.specification["source"], job.specification["app"]
-            newest.mark_broken(host, app, job.access.url_file, error.message)
+            _mark_broken(job, error.message)
         raise
+
+
+def _mark_broken(job: Job, because: str) -> None:
+    """Remember that the logs of the database cannot be continued, so that the next backup is a full one."""
+    from ...worker import newest
+
+    newest.mark_broken(job.specification["source"], job.specification["app"], job.access.url_file, because)
 
 
 def back_up_parameters(job: Job, arguments: Dict[str, Any]) -> None:
@@ -162,15 +167,32 @@ def seal(job: Job) -> Dict[str, Any]:
     folder, server = folder_of(job), server_of(job)
     found = dictionary.written(server, str(target_of(job)))
     account_for(job.seen["artifacts"], folder, {str(folder / Path(path).name): size for path, size in found["pieces"].items()})
-    ends = stretch(found["logs"])
-    facts = job.specification["facts"]
-    if set(ends) != set(job.seen["oracle"]["first"]):
-        raise CaptureFailed("the archived logs of a thread are missing in the set")
+    facts, kind = job.specification["facts"], job.specification["kind"]
+    try:
+        ends = _unbroken_ends(found["logs"], job.seen["oracle"]["first"], exact=kind == "log")
+    except BackstayError as error:
+        if kind == "log":  # it would fail again and again; a data set looks for its logs anew
+            _mark_broken(job, error.message)
+        raise
     state = dictionary.read_state(server)
     if (state.database["dbid"], state.database["resetlogs"]) != (facts["dbid"], facts["resetlogs"]):
         raise CaptureFailed("the database was exchanged or opened with RESETLOGS during the backup", "run again")
-    sealed = _seal_logs(job, ends) if job.specification["kind"] == "log" else _seal_data(job, found, ends)
+    sealed = _seal_logs(job, ends) if kind == "log" else _seal_data(job, found, ends)
     return dict(sealed, tools={"server": facts["version"]})
+
+
+def _unbroken_ends(logs: List[Log], first: Dict[str, int], exact: bool) -> Dict[str, Dict[str, Log]]:
+    """Return the first and the last of the ``logs`` in a set for each thread. Raise BackstayError when a log is missing.
+
+    ``first``: the log from which on each thread was taken; ``exact``: the set has to begin with it.
+    """
+    ends = stretch(logs)
+    if set(ends) != set(first):
+        raise CaptureFailed("the archived logs of a thread are missing in the set")
+    for thread, sequence in first.items():
+        if exact and ends[thread]["first"].sequence != sequence:
+            raise CaptureFailed(f"log {sequence} of thread {thread} is missing in the set", _FULL_IS_NEXT)
+    return ends
 
 
 def account_for(artifacts: List[Dict[str, Any]], folder: Path, pieces: Dict[str, int]) -> None:
@@ -192,9 +214,6 @@ def account_for(artifacts: List[Dict[str, Any]], folder: Path, pieces: Dict[str,
 def _seal_logs(job: Job, ends: Dict[str, Any]) -> Dict[str, Any]:
     facts, seen = job.specification["facts"], job.seen["oracle"]
     joint: Link = seen["link"]
-    for thread, first in joint.first.items():
-        if ends[thread]["first"].sequence != first:
-            raise CaptureFailed(f"log {first} of thread {thread} is missing in the set", _FULL_IS_NEXT)
     place = end_of(facts, ends)
     begin = begin_of(facts, ends)
     count = sum(item["last"].sequence - item["first"].sequence + 1 for item in ends.values())

@@ -20,8 +20,10 @@ CLOCK = "SELECT TO_CHAR(SYSDATE, 'YYYY-MM-DD HH24:MI:SS') FROM dual"
 VERSION = "SELECT version FROM v$instance"
 PARAMETERS = "SELECT name, value FROM v$parameter"
 ONLINE = "SELECT thread#, sequence#, first_change# FROM v$log WHERE status = 'CURRENT'"
+# Rows of a standby have the name of its service in the place of a path: what lies there cannot be backed up here.
 ARCHIVED = """SELECT thread#, sequence#, first_change#, next_change#, status, deleted, name, blocks * block_size
- FROM v$archived_log WHERE archived = 'YES' AND resetlogs_change# = (SELECT resetlogs_change# FROM v$database)
+ FROM v$archived_log WHERE archived = 'YES' AND standby_dest = 'NO'
+ AND resetlogs_change# = (SELECT resetlogs_change# FROM v$database)
  ORDER BY thread#, sequence#"""
 DATA_FILES = "SELECT file#, name, bytes FROM v$datafile ORDER BY file#"
 TEMP_FILES = "SELECT file#, name FROM v$tempfile ORDER BY file#"
@@ -99,8 +101,11 @@ def read_state(server: Instance) -> State:
 
 
 def file_exists(server: Instance) -> Callable[[str], bool]:
-    """Return what tells whether a log is on the disk of its host; what a volume manager keeps (+DISKGROUP) is believed."""
-    return lambda name: not name.startswith("/") or server.executor.exists(Path(name))
+    """Return what tells whether a log is on the disk of its host; what a volume manager keeps (+DISKGROUP) is believed.
+
+    Any other name is no place on this host.
+    """
+    return lambda name: name.startswith("+") or (name.startswith("/") and server.executor.exists(Path(name)))
 
 
 def bases(server: Instance, level: int) -> Dict[str, int]:

@@ -49,7 +49,7 @@ COLUMNS = {
     "v$archived_log": (
         "recid stamp name dest_id thread# sequence# resetlogs_change# resetlogs_time resetlogs_id first_change# "
         "first_time next_change# next_time blocks block_size archived applied deleted status completion_time "
-        "backup_count creator"
+        "backup_count creator standby_dest"
     ),
     "v$archive_dest": "dest_id dest_name status error destination target",
     "v$recovery_file_dest": "name space_limit space_used space_reclaimable number_of_files",

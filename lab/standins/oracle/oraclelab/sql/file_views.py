@@ -10,6 +10,8 @@ from oraclelab import archiver, blocks, keystore, parameters
 from oraclelab.sql.select import date
 from oraclelab.sql.state import BLOCK, Row, State, yes
 
+_STANDBY_RECIDS = 1_000_000
+
 
 class FileViews(State):
     """Data files, control files, online and archived logs, recovery area, keystore."""
@@ -159,7 +161,8 @@ class FileViews(State):
         return [{"thread#": 1, "status": state, "sequence#": current["sequence"]}]
 
     def _view_v_archived_log(self) -> list[Row]:
-        rows = []
+        rows: list[Row] = []
+        service = archiver.standby(self.db)
         for log in self.control["archived"]:
             name = None if log["status"] == "D" else log["name"]
             record = {
@@ -170,9 +173,13 @@ class FileViews(State):
                 "archived": "YES",
                 "applied": "NO",
                 "creator": "ARCH",
+                "standby_dest": "NO",
             }
             state = {"deleted": yes(log["status"] == "D"), "status": log["status"], "completion_time": date(log["completed"])}
             rows.append({**self._log_columns(log), **record, **state, "backup_count": archiver.backup_count(self.control, log)})
+            if service:  # its row has the service in the place of a path, and outlives the file here
+                there = {"dest_id": 2, "recid": log["recid"] + _STANDBY_RECIDS, "name": service, "standby_dest": "YES"}
+                rows.append({**rows[-1], **there, "deleted": "NO", "status": "A", "backup_count": 0})
         return rows
 
     def _view_v_archive_dest(self) -> list[Row]:
@@ -186,7 +193,11 @@ class FileViews(State):
             "destination": place,
             "target": "PRIMARY",
         }
-        return [first, {"dest_id": 2, "dest_name": "LOG_ARCHIVE_DEST_2", "status": "INACTIVE", "target": "PRIMARY"}]
+        second = {"dest_id": 2, "dest_name": "LOG_ARCHIVE_DEST_2", "status": "INACTIVE", "target": "PRIMARY"}
+        service = archiver.standby(self.db)
+        if service:
+            second.update(status="VALID", destination=service, target="STANDBY")
+        return [first, second]
 
     def _view_v_recovery_file_dest(self) -> list[Row]:
         root = self.db.parameter("db_recovery_file_dest")
