@@ -6,8 +6,8 @@ name: catalog_replication
 short_description: Which catalog folders a server gets back from others
 version_added: 0.1.0
 description:
-  - Names a source for every folder that a PowerShare catalog server should hold and has no good copy of. A folder that lives
-    nowhere else, and a server that does not run, are errors.
+  - Names a source for every folder that a PowerShare catalog server should hold and has no good copy of. Folders that live
+    nowhere else are left out; when only such are missing, it is an error, and so is a server that does not run.
 author: Backstay contributors
 positional: answer
 options:

@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.powershare.catalog import GOOD, decide, parse_system
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.powershare.catalog import GOOD, parse_system, replicated_back
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
 
 
 def replication(system: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return ``{folder, from, to}`` for every folder that the server ``system.own`` should hold and has no good copy of.
+    """Return ``{folder, from, to}`` for every folder that ``system.own`` should hold, has no good copy of, and lives elsewhere.
 
     ``system`` is of ``catalog_system``, ``answer`` the registered result of the system's query command. Raise BadInput when the
-    server does not run, or when a folder that it needs lives nowhere else: then a set has to be restored.
+    server does not run, or when all that it still lacks lives nowhere else: then a set has to be restored.
     """
     own = system["own"]
     if not own or not system["others"]:
@@ -31,9 +31,10 @@ def replication(system: Mapping[str, Any], answer: Mapping[str, Any]) -> list[di
         )
     wanted = sorted({*own["folders"], *mine.folders})
     missing = [name for name in wanted if name not in mine.folders or mine.folders[name].state != GOOD]
-    if not missing:
-        return []
-    decision = decide(own["name"], servers, missing, system["master"])
-    if decision.case != "replicate back":
-        raise BadInput(decision.sentence, "restore a set: playbooks/restore.yml")
-    return decision.replicate
+    back = replicated_back(own["name"], servers, missing)
+    if missing and not back:
+        raise BadInput(
+            f"{', '.join(missing)}: no good copy on any other running server",
+            "restore a set that holds it: playbooks/restore.yml",
+        )
+    return back

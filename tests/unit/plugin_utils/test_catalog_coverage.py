@@ -208,12 +208,18 @@ def test_a_lost_server_gets_back_what_it_lacks_and_nothing_else() -> None:
     [
         ({"rc": 1, "stderr": "no gateway"}, "cannot be asked: no gateway"),
         (system_says(c1=says(People="good"), c2=says(running=False)), "does not run"),
-        (system_says(c1=says(People="good"), c2=says(People="good")), "Printers has no good copy on any other running server"),
+        (system_says(c1=says(People="good"), c2=says(People="good")), "Printers: no good copy on any other running server"),
     ],
 )
 def test_what_cannot_be_replicated_is_refused(answer: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         replication(SYSTEM, answer)
+
+
+def test_what_lives_is_replicated_although_another_folder_is_lost() -> None:
+    """PS-9: a set that lacks the lost folder is refused, so the others have to come back without it."""
+    answer = system_says(c1=says(People="good"), c2=says(People="missing", Printers="missing"))
+    assert replication(SYSTEM, answer) == [{"folder": "People", "from": "c1", "to": "c2"}]
 
 
 def test_a_server_of_its_own_replicates_nothing() -> None:

@@ -9,7 +9,7 @@ server is up.
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
 from ...errors import BadInput
 
@@ -77,6 +77,12 @@ def good_copies(servers: Servers, folder: str, but: str = "") -> List[str]:
     return [name for _version, name in sorted(found)]
 
 
+def replicated_back(target: str, servers: Servers, folders: Iterable[str]) -> List[Dict[str, str]]:
+    """Return ``{folder, from, to}`` for each of ``folders`` that lives on another server: ``target`` gets the newest copy."""
+    found = [(name, good_copies(servers, name, but=target)) for name in folders]
+    return [{"folder": name, "from": living[0], "to": target} for name, living in found if living]
+
+
 class Decision(NamedTuple):
     """``restore``: whether the set may be restored. ``replicate``: what comes after it, or instead, ``{folder, from, to}``."""
 
@@ -93,18 +99,24 @@ def decide(
     folders: List[str],
     master: str = "",
     force: bool = False,
+    *,
+    stored: Optional[Dict[str, int]] = None,
 ) -> Decision:
-    """Decide whether a set with ``folders`` may be restored onto catalog server ``target``.
+    """Decide whether a set may be restored onto catalog server ``target``, which is to have ``folders`` afterwards.
 
     ``servers`` is the system as it answers now (a server that does not answer is not running), ``master`` the server that holds
-    every folder, empty where no single one does.
+    every folder, empty where no single one does. ``stored`` are the folders with a good copy in the set, by their version; None
+    where nobody knows, and then the set is taken to hold all of ``folders``.
     """
-    wanted = sorted(set(folders))
-    living = {name: good_copies(servers, name, but=target) for name in wanted}
-    lost = [name for name in wanted if not living[name]]
-    back = [{"folder": name, "from": living[name][0], "to": target} for name in wanted if living[name]]
-    if not lost:
+    wanted = sorted({*folders, *(stored or ())})
+    back = replicated_back(target, servers, wanted)
+    living = {item["folder"] for item in back}
+    missing = [name for name in wanted if name not in living]
+    if not missing:
         return _everything_lives(target, back, force)
+    lost = [name for name in missing if stored is None or name in stored]
+    if not lost:
+        return _holds_none(target, missing, back, force)
     damaged = [name for name in servers if name != target and _is_damaged(servers[name])]
     if damaged and master and master != target and not force and _holds(servers.get(master), lost):
         return Decision(
@@ -117,9 +129,11 @@ def decide(
         )
     case = "only copy" if not damaged else "master" if target == master else "no good copy"
     there = f"; {_names([item['folder'] for item in back])} lives elsewhere and is replicated back" if back else ""
+    without = [name for name in missing if name not in lost]
+    gone = f"; {_names(without)} has no good copy there either, is not in this set and is lost afterwards" if without else ""
     silent = sorted(name for name, server in servers.items() if name != target and not server.running)
     asleep = f"; {_names(silent)} is down: if it has good copies, start it and replicate instead" if silent else ""
-    sentence = f"{_names(lost)} has no good copy on any other running server and is restored{there}{asleep}"
+    sentence = f"{_names(lost)} has no good copy on any other running server and is restored{there}{gone}{asleep}"
     return Decision(True, case, sentence, "", back + _out(target, servers, lost))
 
 
@@ -134,6 +148,16 @@ def _everything_lives(target: str, back: List[Dict[str, str]], force: bool) -> D
         f"replicate the folders back: playbooks/replicate.yml --limit {target}; or force the set: -e app_powershare_force=true",
         back,
     )
+
+
+def _holds_none(target: str, missing: List[str], back: List[Dict[str, str]], force: bool) -> Decision:
+    """Decide for a set that holds none of the folders that are ``missing`` everywhere: it would bring nothing back."""
+    sentence = f"this set does not hold {_names(missing)}, which has no good copy on any other running server"
+    if force:
+        return Decision(True, "forced", f"{sentence}; this restore was forced", "", [])
+    instead = f"; what lives elsewhere comes back with playbooks/replicate.yml --limit {target}" if back else ""
+    hint = f"choose another set: -e backstay_set=SET{instead}; or force this one: -e app_powershare_force=true"
+    return Decision(False, "not in the set", sentence, hint, back)
 
 
 def _is_damaged(server: Server) -> bool:

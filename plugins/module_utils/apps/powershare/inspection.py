@@ -192,9 +192,12 @@ def _decision(options: Options) -> Tuple[Check, Dict[str, Any]]:
             hint = "without it nobody knows whether newer copies live; force the restore: -e app_powershare_force=true"
             return new_check("catalog system", "failed", error.message, hint), {}
         return new_check("catalog system", "warning", f"not asked, forced: {error.message}"), {}
-    kept = ((options.get("source") or {}).get("catalog") or {}).get("folders") or {}
+    kept = ((options.get("source") or {}).get("catalog") or {}).get("folders")
+    # A server that could not be asked when the set was made left no folders: then the set counts for all of them.
+    stored = None if kept is None else {name: int(copy["version"]) for name, copy in kept.items() if copy["state"] == GOOD}
     own = servers[options["name"]].folders if options["name"] in servers else {}
-    decision = decide(options["name"], servers, [*kept, *own, *options.get("folders", [])], options.get("master", ""), force)
+    wanted = [*(kept or {}), *own, *options.get("folders", [])]
+    decision = decide(options["name"], servers, wanted, options.get("master", ""), force, stored=stored)
     facts = {"decision": decision.case, "replicate": decision.replicate if options.get("replicate") else []}
     if decision.restore:
         return new_check("catalog system", "warning" if force else "ok", decision.sentence), facts

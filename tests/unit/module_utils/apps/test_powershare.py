@@ -266,6 +266,21 @@ def test_a_restore_is_decided_by_what_the_servers_say(volume: Path) -> None:
     assert checks["catalog system"]["status"] == "warning"
 
 
+@pytest.mark.parametrize("orders", [{}, {"Orders": {"state": "damaged", "version": 3}}])
+def test_a_set_without_the_lost_folder_is_refused(volume: Path, orders: dict[str, Any]) -> None:
+    """PS-12: People is replicated; a set that has no good copy of Orders brings nothing back."""
+    source = {"servers": {"catalog": {"bytes": 1}}, "catalog": {"folders": {"People": PEOPLE, **orders}}}
+    system = {"servers": {"c1": {"running": False, "folders": {}}, "c2": {"running": True, "folders": {"People": PEOPLE}}}}
+    options = catalog_options(volume, system, others=["c2"], source=source, folders=["People", "Orders"], replicate=["x"])
+    checks, _facts = look(volume, "restore", **options)
+    assert checks["catalog system"]["status"] == "failed"
+    assert "this set does not hold Orders" in checks["catalog system"]["detail"]
+    source["catalog"] = {}
+    checks, facts = look(volume, "restore", **options)
+    assert checks["catalog system"]["status"] == "ok", "nobody knows what this set holds"
+    assert facts["replicate"] == [{"folder": "People", "from": "c2", "to": "c1"}]
+
+
 def test_a_set_without_the_server_is_refused_and_a_lost_folder_may_come_back(volume: Path) -> None:
     checks, _facts = look(volume, "restore", source={"servers": {"catalog": {"bytes": 1}}})
     assert "holds no mail server" in checks["set"]["detail"]

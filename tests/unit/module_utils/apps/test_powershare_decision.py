@@ -125,6 +125,54 @@ def test_a_refusal_says_what_to_do_instead() -> None:
     assert "onto the master c1 first" in first.hint
 
 
+# (servers, target, folders that it is to have, good folders of the set, force) -> (restore, case, what is replicated, words)
+SETS: dict[str, tuple[Any, ...]] = {
+    "a folder came after the set: the rest is replicated, and this set is refused (PS-12)": (
+        {"c1": down(), "c2": up(People=9)},
+        ("c1", ["People", "Orders"], {"People": 5}, False),
+        (False, "not in the set", ["People:c2>c1"], "this set does not hold Orders, "),
+    ),
+    "the same where nothing lives": (
+        {"c1": up(Orders=LOST), "c2": up(Printers=2)},
+        ("c1", ["Orders"], {}, False),
+        (False, "not in the set", [], "this set does not hold Orders, "),
+    ),
+    "the same, and the operator insists": (
+        {"c1": down(), "c2": up(People=9)},
+        ("c1", ["People", "Orders"], {"People": 5}, True),
+        (True, "forced", [], "this set does not hold Orders, "),
+    ),
+    "the set holds one of two lost folders, the other one stays lost (PS-17)": (
+        {"c1": up(Orders=LOST, Printers=LOST), "c2": up(People=9)},
+        ("c1", ["People", "Orders", "Printers"], {"People": 5, "Printers": 6}, False),
+        (True, "only copy", ["People:c2>c1"], "Printers has no good copy on any other running server and is restored; "),
+    ),
+    "only what the set holds has to go onto the master first (PS-13)": (
+        {"c1": up(People=BAD), "c2": up(People=BAD, Orders=BAD)},
+        ("c2", ["People", "Orders"], {"Orders": 5}, False),
+        (True, "no good copy", [], "Orders has no good copy"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_is_restored_for_what_it_holds(name: str) -> None:
+    servers, (target, folders, stored, force), (restore, case, replicated, words) = SETS[name]
+    decision = decide(target, servers, folders, "c1", force, stored=stored)
+    assert (decision.restore, decision.case) == (restore, case), decision
+    assert [f"{item['folder']}:{item['from']}>{item['to']}" for item in decision.replicate] == replicated
+    assert decision.sentence.startswith(words)
+    if not restore:
+        assert "choose another set" in decision.hint
+        assert ("playbooks/replicate.yml --limit c1" in decision.hint) is bool(replicated)
+
+
+def test_what_stays_lost_is_named() -> None:
+    decision = decide("c1", {"c1": down(), "c2": up(Printers=4)}, ["People", "Orders"], "", stored={"People": 5})
+    assert decision.sentence.startswith("People has no good copy")
+    assert "Orders has no good copy there either, is not in this set and is lost afterwards" in decision.sentence
+
+
 COPIES = st.one_of(st.none(), st.tuples(st.sampled_from(["good", "damaged", "missing", "empty"]), st.integers(0, 9)))
 SYSTEMS = st.fixed_dictionaries(
     {
