@@ -77,10 +77,20 @@ def good_copies(servers: Servers, folder: str, but: str = "") -> List[str]:
     return [name for _version, name in sorted(found)]
 
 
-def replicated_back(target: str, servers: Servers, folders: Iterable[str]) -> List[Dict[str, str]]:
-    """Return ``{folder, from, to}`` for each of ``folders`` that lives on another server: ``target`` gets the newest copy."""
-    found = [(name, good_copies(servers, name, but=target)) for name in folders]
-    return [{"folder": name, "from": living[0], "to": target} for name, living in found if living]
+def replicated_back(
+    target: str, servers: Servers, folders: Iterable[str], stored: Optional[Dict[str, int]] = None
+) -> List[Dict[str, str]]:
+    """Return ``{folder, from, to}`` for each of ``folders`` that lives on another server: ``target`` gets the newest copy.
+
+    A copy that is older than the version in ``stored`` does not count: it is no replacement for what is stored.
+    """
+    found = [(name, good_copies(servers, name, but=target)[:1]) for name in folders]
+    return [
+        {"folder": name, "from": source, "to": target}
+        for name, newest in found
+        for source in newest
+        if servers[source].folders[name].version >= (stored or {}).get(name, 0)
+    ]
 
 
 class Decision(NamedTuple):
@@ -105,11 +115,12 @@ def decide(
     """Decide whether a set may be restored onto catalog server ``target``, which is to have ``folders`` afterwards.
 
     ``servers`` is the system as it answers now (a server that does not answer is not running), ``master`` the server that holds
-    every folder, empty where no single one does. ``stored`` are the folders with a good copy in the set, by their version; None
-    where nobody knows, and then the set is taken to hold all of ``folders``.
+    every folder, empty where no single one does. ``stored`` are the folders with a good copy in the set, by their version; a
+    copy elsewhere that is older counts as lost. None where nobody knows: then the set is taken to hold old copies of all of
+    ``folders``.
     """
     wanted = sorted({*folders, *(stored or ())})
-    back = replicated_back(target, servers, wanted)
+    back = replicated_back(target, servers, wanted, stored)
     living = {item["folder"] for item in back}
     missing = [name for name in wanted if name not in living]
     if not missing:
@@ -117,24 +128,39 @@ def decide(
     lost = [name for name in missing if stored is None or name in stored]
     if not lost:
         return _holds_none(target, missing, back, force)
+    older = [name for name in lost if good_copies(servers, name, but=target)]
     damaged = [name for name in servers if name != target and _is_damaged(servers[name])]
     if damaged and master and master != target and not force and _holds(servers.get(master), lost):
+        new = " as new as this set's" if older else ""
         return Decision(
             False,
             "master first",
-            f"{_names(lost)} has no good copy on any server, and {_names([target, *damaged])} are damaged or down",
+            f"{_names(lost)} has no good copy{new} on any server, and {_names([target, *damaged])} are damaged or down",
             f"restore the catalog onto the master {master} first, then replicate to the others; start a server that is"
             f" only down",
             [],
         )
-    case = "only copy" if not damaged else "master" if target == master else "no good copy"
+    alone = "newer set" if older == lost else "only copy"
+    case = alone if not damaged else "master" if target == master else "no good copy"
     there = f"; {_names([item['folder'] for item in back])} lives elsewhere and is replicated back" if back else ""
     without = [name for name in missing if name not in lost]
     gone = f"; {_names(without)} has no good copy there either, is not in this set and is lost afterwards" if without else ""
     silent = sorted(name for name, server in servers.items() if name != target and not server.running)
     asleep = f"; {_names(silent)} is down: if it has good copies, start it and replicate instead" if silent else ""
-    sentence = f"{_names(lost)} has no good copy on any other running server and is restored{there}{gone}{asleep}"
+    sentence = f"{_restored(target, servers, lost, stored or {})}{there}{gone}{asleep}"
     return Decision(True, case, sentence, "", back + _out(target, servers, lost))
+
+
+def _restored(target: str, servers: Servers, lost: List[str], stored: Dict[str, int]) -> str:
+    """Return why each of the folders in ``lost`` is restored: no good copy lives, or only one that is older than the set's."""
+    newest = {name: good_copies(servers, name, but=target)[:1] for name in lost}
+    nowhere = [name for name in lost if not newest[name]]
+    parts = [f"{_names(nowhere)} has no good copy on any other running server and is restored"] if nowhere else []
+    for name in lost:
+        for source in newest[name]:
+            version = servers[source].folders[name].version
+            parts.append(f"{name} is restored: version {stored[name]} is in this set, {source} has only {version}")
+    return "; ".join(parts)
 
 
 def _everything_lives(target: str, back: List[Dict[str, str]], force: bool) -> Decision:
@@ -144,7 +170,7 @@ def _everything_lives(target: str, back: List[Dict[str, str]], force: bool) -> D
     return Decision(
         False,
         "replicate back",
-        f"every folder of {target} has a good copy on another server ({sources}); a set is older than they are",
+        f"every folder of {target} has a good copy on another server ({sources}); this set is not newer than they are",
         f"replicate the folders back: playbooks/replicate.yml --limit {target}; or force the set: -e app_powershare_force=true",
         back,
     )

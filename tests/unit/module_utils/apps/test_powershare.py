@@ -275,6 +275,9 @@ def test_a_set_without_the_lost_folder_is_refused(volume: Path, orders: dict[str
     checks, _facts = look(volume, "restore", **options)
     assert checks["catalog system"]["status"] == "failed"
     assert "this set does not hold Orders" in checks["catalog system"]["detail"]
+    system["servers"]["c2"]["folders"] = {"People": {"state": "good", "version": 3}, "Orders": PEOPLE}
+    old = look(volume, "restore", **dict(options, **catalog_options(volume, system)))
+    assert (old[0]["catalog system"]["status"], old[1]["decision"]) == ("ok", "newer set"), "the set has version 4 of People"
     source["catalog"] = {}
     checks, facts = look(volume, "restore", **options)
     assert checks["catalog system"]["status"] == "ok", "nobody knows what this set holds"

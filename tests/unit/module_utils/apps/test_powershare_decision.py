@@ -152,6 +152,31 @@ SETS: dict[str, tuple[Any, ...]] = {
         ("c2", ["People", "Orders"], {"Orders": 5}, False),
         (True, "no good copy", [], "Orders has no good copy"),
     ),
+    "every folder lives, one of them older than in the set: restored and replicated out (4.4)": (
+        {"c1": up(People=LOST), "c2": up(People=50), "c3": up(People=LOST)},
+        ("c1", ["People"], {"People": 118}, False),
+        (True, "master", ["People:c1>c2", "People:c1>c3"], "People is restored: version 118 is in this set, c2 has only 50"),
+    ),
+    "the same where no server is damaged": (
+        {"c1": up(People=LOST), "c2": up(People=50)},
+        ("c1", ["People"], {"People": 118}, False),
+        (True, "newer set", ["People:c1>c2"], "People is restored: version 118 is in this set, c2 has only 50"),
+    ),
+    "one folder lost, another one older than in the set: no old version comes over the new one": (
+        {"c1": down(), "c2": up(People=50, Printers=9)},
+        ("c1", ["People", "Orders", "Printers"], {"People": 118, "Orders": 3, "Printers": 9}, False),
+        (True, "only copy", ["Printers:c2>c1", "People:c1>c2"], "Orders has no good copy on any other running server and is"),
+    ),
+    "an old copy and one as new as the set: replicate back": (
+        {"c1": down(), "c2": up(People=50), "c3": up(People=118)},
+        ("c1", ["People"], {"People": 118}, False),
+        (False, "replicate back", ["People:c3>c1"], "every folder of c1 has a good copy on another server (People on c3)"),
+    ),
+    "older than the set, another server is damaged, this is not the master: master first (PS-13)": (
+        {"c1": up(People=BAD), "c2": down(), "c3": up(People=5)},
+        ("c2", ["People"], {"People": 8}, False),
+        (False, "master first", [], "People has no good copy as new as this set's on any server"),
+    ),
 }
 
 
@@ -162,7 +187,7 @@ def test_a_set_is_restored_for_what_it_holds(name: str) -> None:
     assert (decision.restore, decision.case) == (restore, case), decision
     assert [f"{item['folder']}:{item['from']}>{item['to']}" for item in decision.replicate] == replicated
     assert decision.sentence.startswith(words)
-    if not restore:
+    if case == "not in the set":
         assert "choose another set" in decision.hint
         assert ("playbooks/replicate.yml --limit c1" in decision.hint) is bool(replicated)
 
@@ -187,27 +212,38 @@ SYSTEMS = st.fixed_dictionaries(
     target=st.sampled_from(["c1", "c2", "c3"]),
     folders=st.sets(st.sampled_from("FGH"), min_size=1),
     master=st.sampled_from(["", "c1"]),
+    stored=st.none() | st.dictionaries(st.sampled_from("FGH"), st.integers(0, 9)),
 )
-def test_no_good_copy_is_ever_given_up_for_a_set(system: Any, target: str, folders: set[str], master: str) -> None:
+def test_no_good_copy_is_ever_given_up_for_a_set(
+    system: Any, target: str, folders: set[str], master: str, stored: dict[str, int] | None
+) -> None:
     servers = {
         name: Server(running, {folder: Copy(*copy) for folder, copy in held.items() if copy})
         for name, (running, held) in system.items()
     }
-    decision = decide(target, servers, sorted(folders), master)
-    living = {folder: catalog.good_copies(servers, folder, but=target) for folder in folders}
-    if all(living.values()):
-        assert not decision.restore, "a set would replace folders that all live elsewhere"
+    decision = decide(target, servers, sorted(folders), master, stored=stored)
+    folders = folders | set(stored or ())
+    good = {folder: catalog.good_copies(servers, folder, but=target) for folder in folders}
+    in_set = dict.fromkeys(folders, 0) if stored is None else stored
+    version = {folder: servers[names[0]].folders[folder].version for folder, names in good.items() if names}
+    living = {folder for folder, newest in version.items() if newest >= in_set.get(folder, 0)}
+    brings = (folders - living) & set(in_set)
+    if not brings:
+        assert not decision.restore, "the set brings nothing back"
     for item in decision.replicate:
         source, folder = item["from"], item["folder"]
         assert source != item["to"]
         if source == target:
-            assert decision.restore and not living[folder], "a restored folder would replace a good copy"
+            assert decision.restore and folder in brings, "a restored folder would replace a good copy"
         else:
-            assert source == living[folder][0], "not the newest good copy is replicated"
+            assert folder in living, "an old copy would replace the set's newer one"
+            assert source == good[folder][0], "not the newest good copy is replicated"
             assert item["to"] == target
     if decision.restore:
         back = {item["folder"] for item in decision.replicate if item["to"] == target}
-        assert back == {folder for folder in folders if living[folder]}, "an old folder stays although a newer one lives"
+        assert back == living, "an old folder stays although a newer one lives"
+        out = {(item["folder"], item["to"]) for item in decision.replicate if item["from"] == target}
+        assert out >= {(folder, name) for folder in brings for name in good[folder]}, "an old copy stays on another server"
 
 
 def test_the_answers_of_the_query_commands_are_read() -> None:
