@@ -7,6 +7,8 @@ changes it under a lock of its own; nobody needs to see two members at the same 
 * ``plan``: a member that is to be stopped says so first, under the id of a lease. From then on it grants nothing.
 * ``grant``: another member that runs, and is not to be stopped itself, promises to stay up. It cannot plan a stop while it
   keeps a lease.
+* ``hold``: the job's start notes its run in the plan. From then on the plan stands as long as somebody works on that run,
+  however long the job copies before its stop.
 * ``claim``: the job, right before the stop, takes the plan up. A plan that was given up meanwhile stops nothing.
 * ``end``: the job, when the application is confirmed up again.
 * ``settle``: whoever finds a lease whose run seems to be gone asks its holder; the answer is final, because a plan that is
@@ -22,7 +24,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 State = Dict[str, Any]
 Answer = Dict[str, Any]
 
-# A control node asks for a lease and starts the job right after; a plan that is older was forgotten.
+# A control node asks for a lease and starts the job right after; an older plan that no living job holds was forgotten.
 PLANNED_SECONDS = 180
 
 
@@ -45,7 +47,7 @@ def stop_stands(state: State, seen: Seen) -> bool:
     if stop is None:
         return False
     if stop["phase"] == "planned":
-        return bool(0 <= seen.now - stop["at"] < PLANNED_SECONDS)
+        return bool(seen.working or 0 <= seen.now - stop["at"] < PLANNED_SECONDS)
     return seen.working or not seen.running
 
 
@@ -71,11 +73,19 @@ def grant(state: State, seen: Seen, lease: str, holder: str) -> Tuple[State, Ans
     return {"leases": leases, "stop": None}, _yes()
 
 
+def hold(state: State, seen: Seen, lease: str, run: str) -> Tuple[State, Answer]:
+    """Note that ``run`` works towards the planned stop, before any of its work; refuse where that would be in vain."""
+    stop = state["stop"]
+    if stop is None or stop["lease"] != lease:
+        return state, _given_up() if seen.running else _yes()
+    return dict(state, stop=dict(stop, run=run, at=seen.now)), _yes()
+
+
 def claim(state: State, seen: Seen, lease: str, run: str) -> Tuple[State, Answer]:
     """Take a planned stop up, right before it. A server that does not run needs no lease: nothing is taken from anybody."""
     stop = state["stop"]
     if seen.running and (stop is None or stop["lease"] != lease):
-        return state, _no("the lease of this run was given up before its job stopped the server", retry=True)
+        return state, _given_up()
     noted = {"lease": lease, "phase": "begun", "run": run, "at": seen.now}
     return dict(state, stop=noted), _yes()
 
@@ -97,7 +107,7 @@ def settle(state: State, seen: Seen, lease: str, own: bool) -> Tuple[State, Answ
     if given_up or not stop_stands(state, seen):
         return dict(state, stop=None), _yes()
     if stop["phase"] == "planned":
-        return state, _no("a run is about to stop it", retry=True)
+        return state, _no(f"{_whose(stop)} is about to stop it", retry=True)
     if seen.working:
         return state, _no(f"run {stop['run']} is still at work", retry=True)
     return state, _no(f"its server is down since run {stop['run']}; start it, or put its data back")
@@ -110,6 +120,10 @@ def give_back(state: State, lease: str) -> State:
 
 def _whose(stop: Optional[Dict[str, Any]]) -> str:
     return f"run {stop['run']}" if stop and stop["run"] else "another run"
+
+
+def _given_up() -> Answer:
+    return _no("the lease of this run was given up before its job stopped the server", retry=True)
 
 
 def _yes() -> Answer:

@@ -71,6 +71,7 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
         _require_whole_data(mine, specification)
     release.prune_plans()
     uncollected = [found for found in (f.result() for f in mine if not (f.path / "collected").exists()) if found]
+    standby.hold_stops(specification)
     folder = JobFolder.create(specification, request.get("secrets") or {})
     try:
         unit = launch.launch(folder)

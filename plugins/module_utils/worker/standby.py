@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .. import layout, standby
 from ..errors import BadInput, Busy, Refused
@@ -92,10 +92,21 @@ _ASKED = {
 }
 
 
+def hold_stops(specification: Dict[str, Any]) -> None:
+    """Note a job that starts in the stops that it is to take up. Raise Refused when a lease of it was given up already."""
+    for claimed in _claims(specification):
+        if claimed["lease"]:  # a server that was down already has none
+            _for_run(standby.hold, claimed, specification["run"])
+
+
 def claim_stop(job: Job, arguments: Dict[str, Any]) -> None:
     """Take the planned stop up, right before it. Raise Refused when another server of the system does not stay up for it."""
+    _for_run(standby.claim, arguments, job.specification["run"])
+
+
+def _for_run(step: Callable[..., Tuple[standby.State, standby.Answer]], arguments: Dict[str, Any], run: str) -> None:
     with member(arguments) as found:
-        state, reply = standby.claim(found.state, found.seen(), arguments["lease"], job.specification["run"])
+        state, reply = step(found.state, found.seen(), arguments["lease"], run)
         found.keep(state)
     if not reply["granted"]:
         raise Refused(f"{arguments['member']} is not stopped: {reply['reason']}", "nothing was stopped; run again")

@@ -18,8 +18,8 @@ DOWN = Seen(running=False, working=False, now=1000.0)
 STOPPING = Seen(running=True, working=True, now=1000.0)
 
 
-def planned(lease: str = "a", at: float = 1000.0) -> standby.State:
-    return {"leases": {}, "stop": {"lease": lease, "phase": "planned", "run": "", "at": at}}
+def planned(lease: str = "a", at: float = 1000.0, run: str = "") -> standby.State:
+    return {"leases": {}, "stop": {"lease": lease, "phase": "planned", "run": run, "at": at}}
 
 
 def begun(lease: str = "a") -> standby.State:
@@ -36,6 +36,9 @@ def test_the_ordinary_way_leaves_nothing_behind() -> None:
     other, answer = standby.grant(standby.empty(), UP, "x", "mine")
     assert answer["granted"]
     assert other["leases"] == {"x": {"holder": "mine", "since": 1000.0}}
+    mine, answer = standby.hold(mine, UP, "x", "r1")
+    assert answer["granted"]
+    assert (mine["stop"]["phase"], mine["stop"]["run"]) == ("planned", "r1")
     mine, answer = standby.claim(mine, UP, "x", "r1")
     assert answer["granted"]
     assert mine["stop"]["phase"] == "begun"
@@ -52,6 +55,8 @@ def test_the_ordinary_way_leaves_nothing_behind() -> None:
         (standby.empty(), DOWN, False, False, "not running"),
         (planned(), UP, False, True, "another run stops it"),
         (planned(at=1000.0 - PLANNED_SECONDS), UP, True, False, ""),
+        (planned(at=0, run="r1"), STOPPING, False, True, "run r1 stops it"),  # its job copies ahead
+        (planned(at=0, run="r1"), UP, True, False, ""),
         (planned(at=2000.0), UP, True, False, ""),  # the clock went back: a claim of this plan will fail
         (begun(), STOPPING, False, True, "run r1 stops it"),
         (begun(), DOWN._replace(working=True), False, True, "run r1 stops it"),
@@ -76,7 +81,10 @@ def test_a_server_that_others_count_on_cannot_be_stopped() -> None:
     assert after["stop"] is None
 
 
-@pytest.mark.parametrize(("state", "seen"), [(planned(), UP), (begun(), STOPPING), (begun(), DOWN._replace(working=True))])
+@pytest.mark.parametrize(
+    ("state", "seen"),
+    [(planned(), UP), (planned(at=0, run="r1"), STOPPING), (begun(), STOPPING), (begun(), DOWN._replace(working=True))],
+)
 def test_two_runs_do_not_stop_one_server(state: Any, seen: Seen) -> None:
     _after, answer = standby.plan(state, seen, "x")
     assert not answer["granted"] and answer["retry"]
@@ -105,6 +113,8 @@ def test_a_plan_that_was_given_up_stops_nothing() -> None:
         (planned("x"), UP, False, False, "about to"),
         (planned("x"), UP, True, True, ""),
         (planned("x", at=0), UP, False, True, ""),
+        (planned("x", at=0, run="r1"), STOPPING, False, False, "run r1 is about to"),
+        (planned("x", at=0, run="r1"), STOPPING, True, True, ""),
         (begun("x"), STOPPING, True, False, "run r1 is still at work"),
         (begun("x"), DOWN, False, False, "down since run r1"),
         (begun("x"), UP, False, True, ""),
@@ -116,6 +126,15 @@ def test_a_lease_is_over_only_when_its_holder_is_back(state: Any, seen: Seen, ow
     assert word in answer["reason"]
     if over:
         assert not after["stop"] or after["stop"]["lease"] != "x"
+
+
+def test_a_job_whose_plan_was_given_up_does_not_begin() -> None:
+    for state in (standby.empty(), planned("other")):
+        after, answer = standby.hold(state, UP, "x", "r1")
+        assert not answer["granted"]
+        assert "given up" in answer["reason"]
+        assert after == state
+    assert standby.hold(standby.empty(), DOWN, "x", "r1")[1]["granted"], "a server that is down needs no lease"
 
 
 def test_a_server_that_is_down_needs_no_lease() -> None:
@@ -166,8 +185,9 @@ class Fleet:
 
     def _start(self, name: str, run: dict[str, Any], _keeper: int) -> None:
         if self.working[run["target"]] is None:  # one job at a time is the resource lock's promise
-            self.working[run["target"]] = name
-            run["at"] = "claim"
+            held = self.ask(run["target"], standby.hold, name, name)["granted"]
+            self.working[run["target"]] = name if held else None
+            run["at"] = "claim" if held else "lost"
 
     def _claim(self, name: str, run: dict[str, Any], _keeper: int) -> None:
         claimed = self.ask(run["target"], standby.claim, name, name)["granted"]
@@ -271,6 +291,22 @@ def test_three_servers_are_never_all_down(seed: int) -> None:
         if not advances:
             break
         move(fleet, *chance.choice(advances if chance.random() < 0.95 else possible))
+
+
+def test_a_job_that_works_for_long_before_its_stop_keeps_its_lease() -> None:
+    fleet = Fleet(2)
+    fleet.begin(0)
+    while fleet.runs["run0"]["at"] != "claim":
+        fleet.advance("run0", 1)
+    fleet.now += 10 * PLANNED_SECONDS
+    fleet.begin(1)
+    for _ in range(8):
+        fleet.advance("run1", 0)
+    assert fleet.runs["run1"]["at"] == "plan", "its lease was given to another run while it copied ahead"
+    for _ in range(4):
+        fleet.advance("run0", 1)
+    assert fleet.runs["run0"]["at"] == "over"
+    assert fleet.up == [True, True] and fleet.states[0] == standby.empty()
 
 
 def test_after_everything_died_the_next_run_gets_its_lease() -> None:

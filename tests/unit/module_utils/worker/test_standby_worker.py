@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, Refused
-from ansible_collections.backstay.fleet.plugins.module_utils.worker import standby
+from ansible_collections.backstay.fleet.plugins.module_utils.standby import PLANNED_SECONDS
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import requests, standby
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import Lock
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from unit.support.sandbox import Sandbox
@@ -71,6 +73,40 @@ def test_whether_a_run_is_at_work_is_seen_not_believed(sandbox: Sandbox) -> None
     finally:
         alive.release()
     assert ask("settle")["granted"], "its worker is gone and the server runs"
+
+
+def start(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, lease: str = "l1") -> str:
+    """Start a job that is to take up ``lease``, without a worker; return its run."""
+    monkeypatch.setattr(requests.launch, "launch", lambda folder: "backstay-test.service")
+    claim = {"name": "Claim", "app": {"call": "claim_stop", "arguments": {**ABOUT, "lease": lease}}}
+    specification = sandbox.backup([good(), claim])
+    requests.start({"specification": specification, "secrets": sandbox.secrets})
+    return str(specification["run"])
+
+
+def test_a_planned_stop_is_not_forgotten_while_its_job_is_at_work(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a job copies ahead, or lands, may take hours."""
+    ask("plan")
+    run = start(sandbox, monkeypatch)
+    assert (kept()["stop"]["phase"], kept()["stop"]["run"]) == ("planned", run)
+    later = time.time() + 10 * PLANNED_SECONDS
+    monkeypatch.setattr(standby.time, "time", lambda: later)
+    alive = Lock(layout.job(run) / "alive")
+    assert alive.take({"run": run})
+    try:
+        assert ask("settle")["reason"] == f"run {run} is about to stop it"
+        assert not ask("plan", "l2")["granted"]
+        assert not ask("grant", "l2", holder="catalog2")["granted"]
+    finally:
+        alive.release()
+    assert ask("settle")["granted"], "its worker is gone"
+
+
+def test_a_job_whose_lease_was_given_up_does_not_even_start(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refused, match="catalog1 is not stopped: the lease of this run was given up"):
+        start(sandbox, monkeypatch)
+    assert not list(layout.jobs().glob("*/spec.json"))
+    assert start(sandbox, monkeypatch, lease=""), "a server that was down has no lease"
 
 
 def test_a_server_that_is_down_promises_nothing(sandbox: Sandbox) -> None:
