@@ -300,8 +300,9 @@ def inspect_target(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     place = Path(options.get("restore_to") or datadir)
     if options.get("restore_to") and place.exists() and any(place.iterdir()):
         checks.append(new_directory_check(place, empty=False))
-    # A dump lies there beside the server that is made of it.
-    checks.append(_room(place, int(options.get("needed_bytes") or 0) * (3 if method == "dump" else 1)))
+    # A dump lies there beside the server that is made of it; beside one database its new and its former content.
+    copies = (3 if method == "dump" else 1) + (2 if options.get("database") and not options.get("restore_to") else 0)
+    checks.append(_room(place, int(options.get("needed_bytes") or 0) * copies))
     datadir = os.path.realpath(datadir)  # a link may lead to another filesystem, and renames stay on one
     return checks, {
         "product": product.name,

@@ -7,6 +7,8 @@ in silence, or refused (3546).
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,6 +25,9 @@ from .products import Product, product_named
 if TYPE_CHECKING:
     from ...worker.job import Job
 
+# With --force the tool also goes on when the server is gone, and ends a file that holds next to nothing.
+_SERVER_GONE = re.compile(r"\b(2006|2013)\b")
+
 
 def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     """Replace one database of the live server by that of a copy.
@@ -30,8 +35,8 @@ def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     ``arguments``: database, socket and defaults_extra_file (of the copy), live_socket, yard (gets a dump of what is replaced in
     ``former-databases``; nobody but root writes there), keep_aside.
 
-    Raise BadInput when the copy has no such database, before anything is touched; CommandFailed names the dump of the former
-    database when loading fails.
+    Raise BadInput when the copy has no such database, CommandFailed when the present one cannot be kept, before anything is
+    touched; CommandFailed names the dump of the former database when loading fails.
     """
     from ...worker.land import planned
 
@@ -57,17 +62,25 @@ def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     other = differences(read_again(product, copy, [name])["tables"], read_again(product, live, [name])["tables"])
     status, detail = ("warning", "; ".join(other[:5]) + " (is somebody writing already?)") if other else ("ok", name)
     job.seen["checks"].append({"name": "database", "status": status, "detail": detail})
-    if former and arguments.get("keep_aside", True):
+    if former and (other or arguments.get("keep_aside", True)):  # until the new content is proved, it is the only good one
         job.seen["facts"]["former"] = str(former)
     elif former:
         former.unlink()
 
 
 def _keep(job: Job, product: Product, options: Options, database: str, path: Path) -> Path:
-    """Dump what is replaced, as far as it goes: it may be damaged, which is why it is replaced. Then the result warns."""
+    """Dump what is replaced, as far as it goes: it may be damaged, which is why it is replaced. Then the result warns.
+
+    Raise CommandFailed when the tool did not get to its end: no room, killed, no server. It ends a file behind damage, too.
+    """
     try:
         return dump_to(job, product, options, database, path, "--force")
     except CommandFailed as error:
+        if not ends_whole(path) or _SERVER_GONE.search(error.message):
+            raise CommandFailed(
+                f"the present database {database} cannot be kept, so nothing was changed: {error.message}",
+                f"see that {path.parent} has room and the server stays up, or drop the database yourself first",
+            ) from error
         job.seen["checks"].append({"name": "former database", "status": "warning", "detail": f"kept in part: {error.message}"})
         return path
 
@@ -82,6 +95,7 @@ def dump_to(job: Job, product: Product, options: Options, database: str, path: P
         assert process.stderr is not None
         said = Tail(process.stderr)
         job.watch([process], lambda: path.stat().st_size)
+        os.fsync(stream.fileno())
     if process.returncode != 0 or not ends_whole(path):
         raise CommandFailed(f"{product.dump} of {database} {spell_status(process.returncode)}: {last_line(said.text())}")
     return path
