@@ -17,6 +17,7 @@ from ...files import write_atomic
 from .client import ORATAB, Instance, ask, sqlplus
 from .text import quoted
 
+ABORT = "SHUTDOWN ABORT\nEXIT\n"  # for SQL*Plus where no worker is left to ask it
 _START_SECONDS = 1800
 _DOWN = ("ORA-01034", "ORA-27101")
 

@@ -7,6 +7,7 @@ pieces are made known to it, and those that lie where they were written count no
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple
@@ -138,7 +139,7 @@ def begin_restore(job: Job, arguments: Dict[str, Any]) -> None:
         instances.give_directory(server, Path(arguments["directory"]))
     begin_exchange(job)
     job.cleanups.append(lambda: _end(job, server))
-    job.executor.on_loss(server.sqlplus_argv(), server.environment(), "SHUTDOWN ABORT\nEXIT\n")
+    _when_lost(job, server, untouched=True)
     if _brings_parameters(server, arguments):
         _bring_parameters(job, server, str(arguments["landing"]), arguments.get("directory") or "")
     else:
@@ -155,6 +156,18 @@ def _end(job: Job, server: Instance) -> None:
     """End the instance of a restore that failed: nobody may use half a database, and put-back needs its files closed."""
     if not job.seen.get("opened"):
         instances.abort(server)
+        server.executor.on_loss([])  # what is started now, if anything, is not the job's
+
+
+def _when_lost(job: Job, server: Instance, untouched: bool) -> None:
+    """Have the host end the instance by itself when the worker is lost; while no file has moved, its service starts again.
+
+    The service is stopped before: over the instance of the job somebody may have started it in vain meanwhile.
+    """
+    controls = [entry["control"] for entry in job.folder.undo_entries() if "control" in entry] if untouched else []
+    words = [" ".join(map(shlex.quote, control[verb])) for control in controls for verb in ("stop", "start")]
+    argv = ["sh", "-c", "; ".join(['"$@"', *words]), "sh", *server.sqlplus_argv()]
+    server.executor.on_loss(argv, server.environment(), instances.ABORT)
 
 
 def restore_control_file(job: Job, server: Instance, landing: str) -> None:
@@ -199,6 +212,7 @@ def _make_way(job: Job, server: Instance, paths: List[str]) -> None:
     from ...worker.aside import set_aside
 
     instances.give_directories(server, [str(Path(path).parent) for path in paths])
+    _when_lost(job, server, untouched=False)
     owner = f"the database {server.sid}"
     set_aside(job.folder.path, job.specification["run"], owner, paths, account=server.account, host=server.executor)
 

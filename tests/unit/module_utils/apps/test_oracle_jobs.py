@@ -27,6 +27,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import 
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.dictionary import Log, State
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.history import Link
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
 from ansible_collections.backstay.fleet.plugins.module_utils.moment import now, parse_moment
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import newest, steps
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
@@ -278,6 +279,33 @@ def test_an_instance_that_the_job_did_not_start_is_not_ended_by_it(
     job.clear_work()
     assert "SHUTDOWN" not in said.read_text()
     assert not (tmp_path / "side").exists()
+
+
+def test_a_database_host_that_lost_its_worker_starts_an_untouched_database_and_no_other(
+    job: Job, server: client.Instance, tmp_path: Path
+) -> None:
+    left: list[tuple[list[str], str]] = []
+
+    class Far(LocalExecutor):
+        def on_loss(self, argv: list[str], environment: dict[str, str] | None = None, feed: str = "") -> None:
+            left.append((argv, feed))
+
+    log = tmp_path / "log"
+    program(server, "sqlplus", f"cat >> {log}")
+    control = {verb: ["sh", "-c", f"echo {verb} >> {log}"] for verb in ("start", "stop", "status")}
+    job.folder.push_undo({"service": "oracle@ORCL", "control": control, "timeout": 5, "stop_timeout": 5})
+    far = server._replace(executor=Far())
+    restore._when_lost(job, far, untouched=True)
+    restore._make_way(job, far, [str(tmp_path / "control01.ctl")])
+    job.seen["opened"] = False
+    program(server, "sqlplus", "cat > /dev/null; echo 'ORA-01034: ORACLE not available'; exit 1")
+    restore._end(job, far)
+    program(server, "sqlplus", f"cat >> {log}")
+    for argv, feed in left[:2]:
+        subprocess.run(argv, input=feed.encode(), check=True)
+        log.write_text(log.read_text() + "-\n")
+    assert log.read_text().split() == ["SHUTDOWN", "ABORT", "EXIT", "stop", "start", "-", "SHUTDOWN", "ABORT", "EXIT", "-"]
+    assert left[2:] == [([], "")], "the instance is gone; what its service starts is left alone"
 
 
 def test_a_restored_instance_that_was_opened_is_its_services(job: Job, server: client.Instance) -> None:
