@@ -16,6 +16,7 @@ from ...process import environment, run
 from ...yard import yard
 from .client import Options, object_counts, query, value, variables
 from .clone import PLACE_HINT, foreign_tables, place_problem
+from .completeness import WHOLE, Gap, find_gap
 from .history import link, number_of, read_server
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
 from .zone import moved_check, zone_check, zone_of_server
@@ -31,6 +32,7 @@ _VARIABLES = [
     "innodb_flush_log_at_trx_commit",
     "socket",
     "pid_file",
+    "wsrep_on",
 ]
 METHODS = ("physical", "logical")
 
@@ -73,7 +75,8 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
         product = product_of(version)
         refusals = [name for name, *_words in product.log_refusals]
         demanded = [name for name, _value in product.gtids_demanded]
-        values = variables(options, [*_VARIABLES, *product.settings, *product.places, *refusals, *demanded])
+        names = [*_VARIABLES, product.relayed, *product.settings, *product.places, *refusals, *demanded]
+        values = variables(options, names)
     except BackstayError as error:
         return [new_check("server", "failed", error.message, "is the server up, and the socket or defaults file right?")], {}
     options = dict(options, socket=options.get("socket") or values["socket"])  # the job will go this way, so the checks do
@@ -87,15 +90,18 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     ]
     if any(item["status"] == "failed" for item in checks[:3]):
         return checks, {}
-    checks += [privileges_check(options, product, method), binary_log_check(product, values, kind)]
+    gap = find_gap(options, product, values)
+    checks += [privileges_check(options, product, method), binary_log_check(product, values, kind, gap)]
     if method == "clone" and kind == "full":
         checks += clone_checks(options, values)
     if any(item["status"] == "failed" for item in checks):
         return checks, {}
-    chain_check, chosen = choose_kind(options, values)
+    chain_check, chosen = choose_kind(options, values, gap)
     checks += [chain_check] if chain_check else []
+    if not chosen:
+        return checks, {}
     zone, name = zone_of_server(options, os.path.join(values["datadir"], values["pid_file"]))
-    chosen.update(method=method, tool_version=tool, time_zone=name)
+    chosen.update(method=method, tool_version=tool, time_zone=name, gap=gap[0])
     checks += [zone, *(moved_check(options.get("newest"), name) if chosen["kind"] == "log" else [])]
     return checks, _facts(options, product, values, chosen)
 
@@ -113,7 +119,7 @@ def _facts(options: Options, product: Product, values: Dict[str, str], chosen: D
         "server_id": values["server_id"],
         "binary_log": logged,
         # Whether logs can be backed up after this set: without GTIDs nothing proves that they continue it.
-        "continuable": logged and all(values[name] == good for name, good in product.gtids_demanded),
+        "continuable": logged and not chosen["gap"] and all(values[name] == good for name, good in product.gtids_demanded),
         "clone_directory": str(clone_place(options, Path(datadir))),
         "dump_accounts": chosen["method"] == "dump" and _knows_accounts(product),
         **dict({"log_bytes": 0}, **chosen),
@@ -169,7 +175,7 @@ def _room(place: Path, needed: int) -> Check:
     return space_check("space", place, needed * 1.1, free_bytes(place), "make room, or choose another place")
 
 
-def choose_kind(options: Options, values: Dict[str, str]) -> Tuple[Optional[Check], Dict[str, Any]]:
+def choose_kind(options: Options, values: Dict[str, str], gap: Gap = WHOLE) -> Tuple[Optional[Check], Dict[str, Any]]:
     """Return the kind of backup that is possible and, for an incremental one, its parent; with why it is another one.
 
     A log or incremental backup continues the newest set. Where the server's history does not, it would be worth nothing: then
@@ -179,7 +185,9 @@ def choose_kind(options: Options, values: Dict[str, str]) -> Tuple[Optional[Chec
     if wanted == "full":
         return None, {"kind": "full"}
     server = None
-    if values["log_bin"] == "ON":
+    if gap[0]:
+        found, because = None, f"the binary log does not do as a proof of the server's history: {gap[0]}"
+    elif values["log_bin"] == "ON":
         server = read_server(options)
         found, because = link(newest if wanted == "log" else {**(newest or {}), "log": None}, server)
     else:
@@ -251,10 +259,16 @@ def privileges_check(options: Options, product: Product, method: str) -> Check:
     return new_check("privileges", "ok", "complete")
 
 
-def binary_log_check(product: Product, values: Dict[str, str], kind: str = "full") -> Check:
-    """Return the check of the binary log: without it a set has no exact position and there is no point in time."""
+def binary_log_check(product: Product, values: Dict[str, str], kind: str = "full", gap: Gap = WHOLE) -> Check:
+    """Return the check of the binary log: without it a set has no exact position and there is no point in time.
+
+    ``gap``: what the log lacks (``completeness.find_gap``); a log set would claim that it holds everything.
+    """
     if kind == "log" and values["log_bin"] != "ON":
         return new_check("binary log", "failed", "off: there is nothing to back up", "set log_bin and server_id")
+    if gap[0]:
+        after = "" if kind == "log" else "; no log backups can follow"
+        return new_check("binary log", "failed" if kind == "log" else "warning", gap[0] + after, gap[1])
     lacking = [f"{name}={good}" for name, good in product.gtids_demanded if values.get(name, good) != good]
     if lacking:
         status = "failed" if kind == "log" else "warning"

@@ -26,6 +26,10 @@ def seal(job: Job) -> Dict[str, Any]:
         return seal_logs(job)
     facts = job.specification["facts"]
     sealed = SEALS[facts["method"]](job)
+    if facts["gap"]:
+        sealed.pop("stream", None)  # logs that lack commits must never continue a set
+        detail = f"log backups cannot follow this set: {facts['gap']}"
+        sealed["checks"].append({"name": "binary log", "status": "warning", "detail": detail})
     return dict(sealed, facts=dict({name: facts[name] for name in _KEPT}, **sealed["facts"]))
 
 

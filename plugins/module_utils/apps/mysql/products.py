@@ -32,7 +32,10 @@ class Product(NamedTuple):
     check: str
     binlog: str
     server: str
-    status: str  # first columns of its answer: current binary log, position
+    status: str  # first columns of its answer: current binary log, position, databases that alone are logged, that are not
+    relayed: str  # variable: whether what came from another server is logged here, too
+    sources: str  # its answer has a row for each server that this one takes changes from
+    sources_privilege: str  # what an account needs for it
     logged_gtids: str  # expression: all GTIDs up to the end of the binary log
     gtids_demanded: Tuple[Tuple[str, str], ...]  # variables with the values without which logs prove nothing
     privileges: Dict[str, Privileges]  # by method
@@ -68,6 +71,9 @@ MARIADB = Product(
     binlog="mariadb-binlog",
     server="mariadbd",
     status="SHOW MASTER STATUS",
+    relayed="log_slave_updates",
+    sources="SHOW ALL SLAVES STATUS",
+    sources_privilege="SLAVE MONITOR",
     logged_gtids="@@gtid_binlog_pos",
     gtids_demanded=(),
     privileges={
@@ -111,6 +117,9 @@ MYSQL = Product(
     binlog="mysqlbinlog",
     server="mysqld",
     status="SHOW BINARY LOG STATUS",
+    relayed="log_replica_updates",
+    sources="SHOW REPLICA STATUS",
+    sources_privilege="REPLICATION CLIENT",
     logged_gtids="@@gtid_executed",
     gtids_demanded=(("gtid_mode", "ON"),),
     privileges={

@@ -28,6 +28,7 @@ VALUES = {
     "log_bin": "ON",
     "server_id": "7",
     "sync_binlog": "1",
+    "log_slave_updates": "OFF",
     "innodb_flush_log_at_trx_commit": "1",
     "innodb_data_home_dir": "",
     "innodb_log_group_home_dir": "./",
@@ -200,6 +201,8 @@ case "$*" in
   --defaults-extra-file=/etc/mysql/backup.cnf*SHOW*VARIABLES*) printf '{shown}' ;;
   --defaults-extra-file=/etc/mysql/backup.cnf*VERSION*) echo '{VALUES["version"]}' ;;
   --defaults-extra-file=/etc/mysql/backup.cnf*GRANTS*) echo '{COMPLETE}' ;;
+  --defaults-extra-file=/etc/mysql/backup.cnf*MASTER*) printf 'mysqld-bin.000001\\t387\\t\\t\\n' ;;
+  --defaults-extra-file=/etc/mysql/backup.cnf*SLAVES*) ;;
   --defaults-extra-file=/etc/mysql/backup.cnf*) printf 'tables\\t3\\n' ;;
   *) echo 'ERROR 1045: Access denied' >&2; exit 1 ;;
 esac"""
@@ -280,7 +283,7 @@ def job_with(tmp_path: Path, checkpoints: str = CHECKPOINTS) -> Any:
         "server_id": "7",
         "socket": "/s",
     }
-    facts.update(counts={"tables": 2}, tool_version="11.8.3", settings={}, time_zone="UTC")  # type: ignore[arg-type]
+    facts.update(counts={"tables": 2}, tool_version="11.8.3", settings={}, time_zone="UTC", gap="")  # type: ignore[arg-type]
     return SimpleNamespace(work=tmp_path, specification={"facts": facts, "kind": "full", "set": "s"})
 
 
