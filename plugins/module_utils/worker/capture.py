@@ -24,23 +24,28 @@ def capture(job: Job, arguments: Dict[str, Any]) -> None:
     """Capture one artifact by the job's transport and remember it for the receipt."""
     specification = job.specification
     name = arguments["artifact"]
-    argv = arguments.get("argv") or load_app(specification["app"]).CALLS[arguments["argv_from"]](job, {"artifact": name})
-    configuration = {"artifact": name, "argv": argv, "proof": arguments["proof"]}
-    write_json(job.folder.path / f"meter-{name}.json", configuration)
     take = _stream if specification["transport"] == "stream" else _stage
-    job.seen["artifacts"].append(_taken(job, name, take, arguments.get("again_on", [])))
+
+    def attempt() -> Dict[str, Any]:
+        # Asked each time: what the app told the attempt before may be hours old.
+        argv = arguments.get("argv") or load_app(specification["app"]).CALLS[arguments["argv_from"]](job, {"artifact": name})
+        configuration = {"artifact": name, "argv": argv, "proof": arguments["proof"]}
+        write_json(job.folder.path / f"meter-{name}.json", configuration)
+        return take(job, name)
+
+    job.seen["artifacts"].append(_taken(job, name, attempt, arguments.get("again_on", [])))
 
 
-def _taken(job: Job, name: str, take: Callable[[Job, str], Dict[str, Any]], again_on: List[str]) -> Dict[str, Any]:
+def _taken(job: Job, name: str, take: Callable[[], Dict[str, Any]], again_on: List[str]) -> Dict[str, Any]:
     """Return the artifact; a failure that says one of ``again_on`` is a matter of the moment, and the whole is taken again."""
     for attempt in range(1, ATTEMPTS):
         try:
-            return take(job, name)
+            return take()
         except CaptureFailed as error:
             if not any(text in error.message for text in again_on):
                 raise
             job.folder.event(f"attempt {attempt} to capture {name} failed: {error.message}")
-    return take(job, name)
+    return take()
 
 
 def data_tags(specification: Dict[str, Any]) -> Dict[str, str]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a dump holds, read from its lines as they pass: its place in the binary log, its objects, a hash of every table's rows.
 
-Pure but for ``main``. The tools write each statement of data on lines of its own and no newline within a value, so a table's
-rows can be told from anything else; the same rows give the same lines, in a dump of the restored server, too.
+Pure but for ``main`` and what it calls. The tools write each statement of data on lines of its own and no newline within a
+value, so a table's rows can be told from anything else; the same rows give the same lines, in a dump of the restored server,
+too.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List, Optional
+from typing import Any, BinaryIO, Dict, List, Optional, Set
 
-from ...files import write_json
+from ...errors import BackstayError
+from ...files import read_json, write_json
 from ...process import PIPE_BYTES, spawn
+from .objects import object_names, unbearable
 
 _USE = re.compile(rb"USE `((?:[^`]|``)*)`;")
 _INSERT = re.compile(rb"INSERT (?:IGNORE )?INTO `((?:[^`]|``)*)` ")
+_TABLE = re.compile(rb"CREATE (?:TABLE|SEQUENCE) `((?:[^`]|``)*)`")
 _CREATED = ((b"CREATE TABLE `", "tables"), (b"CREATE SEQUENCE `", "tables"), (b"/*!50001 VIEW `", "views"))
 _NAMES = re.compile(rb"`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*'")
 _BODY = re.compile(rb"\b(EVENT|TRIGGER|PROCEDURE|FUNCTION|PACKAGE)\b", re.IGNORECASE)
 _KINDS = {b"EVENT": "events", b"TRIGGER": "triggers", b"PROCEDURE": "routines", b"FUNCTION": "routines", b"PACKAGE": "routines"}
+CHANGED = "came or went while the dump ran"  # the step takes the dump again on these words
 _HEAD_LINES = 200  # the coordinates stand before the first database
 
 
@@ -34,7 +39,8 @@ class Reader:
         self.place: Optional[Dict[str, Any]] = None
         self.counts = dict.fromkeys(("schemas", "tables", "views", "routines", "triggers", "events"), 0)
         self._tables: Dict[str, Any] = {}
-        self._schemas: set = set()
+        self._schemas: Set[str] = set()
+        self.dumped: Set[str] = set()  # schemas and tables, as ``objects`` names them
         self._database = ""
         self._rows: Any = None  # the hash of the table whose statement goes on
         self._lines = 0
@@ -65,7 +71,11 @@ class Reader:
         if used:
             self._database = _plain(used.group(1))
             self._schemas.add(self._database)
+            self.dumped.add(f"schema {self._database}")
             self.counts["schemas"] = len(self._schemas)
+        made = _TABLE.match(line)
+        if made:
+            self.dumped.add(f"table {self._database}.{_plain(made.group(1))}")
         for words, kind in _CREATED:
             if line.startswith(words):
                 self.counts[kind] += 1
@@ -111,9 +121,27 @@ def passed_on(argv: List[str], reader: Reader, target: Optional[BinaryIO]) -> in
 
 
 def main(arguments: List[str]) -> int:
-    """Run as the tool of a capture: ``NOTES COORDINATES ARGV ...``; what was found goes to the file NOTES."""
-    notes, coordinates, argv = arguments[0], arguments[1], arguments[2:]
+    """Run as the tool of a capture: ``NOTES BEFORE COORDINATES ARGV ...``; what was found goes to the file NOTES.
+
+    The file BEFORE says how the server is reached and which objects it had. It fails when those changed in a way that a dump
+    cannot bear, before anybody calls it good: the capture then takes the whole again.
+    """
+    notes, before, coordinates, argv = arguments[0], arguments[1], arguments[2], arguments[3:]
     reader = Reader(coordinates)
     status = passed_on(argv, reader, sys.stdout.buffer)
     write_json(Path(notes), reader.found())
-    return status if status >= 0 else 128 - status
+    if status == 0:
+        return _compared(read_json(Path(before)) or {}, reader.dumped)
+    return status if status > 0 else 128 - status
+
+
+def _compared(before: Dict[str, Any], dumped: Set[str]) -> int:
+    try:
+        changed = unbearable(before["objects"], object_names(before["options"]), dumped)
+    except BackstayError as error:
+        print(f"Error: the server cannot be asked for its objects: {error.message}", file=sys.stderr)
+        return 1
+    if changed:
+        print(f"Error: {len(changed)} objects {CHANGED}: {', '.join(changed[:5])}", file=sys.stderr)
+        return 1
+    return 0

@@ -18,6 +18,8 @@ from .client import Options, object_counts, query, value, variables
 from .clone import PLACE_HINT, foreign_tables, place_problem
 from .completeness import WHOLE, Gap, find_gap
 from .history import link, number_of, read_server
+from .logical import loose_detail
+from .objects import loose_tables
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
 from .zone import moved_check, zone_check, zone_of_server
 
@@ -100,6 +102,8 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     checks += [chain_check] if chain_check else []
     if not chosen:
         return checks, {}
+    if method == "dump" and chosen["kind"] == "full":
+        checks += dump_checks(options)
     zone, name = zone_of_server(options, os.path.join(values["datadir"], values["pid_file"]))
     chosen.update(method=method, tool_version=tool, time_zone=name, gap=gap[0])
     checks += [zone, *(moved_check(options.get("newest"), name) if chosen["kind"] == "log" else [])]
@@ -169,6 +173,13 @@ def clone_checks(options: Options, values: Dict[str, str]) -> List[Check]:
     if problem:
         return [new_check("clone", "failed", f"{place} {problem}; nothing is cloned there", PLACE_HINT)]
     return [new_check("clone", "ok", "plugin active, all tables are of InnoDB"), _room(place, _data_bytes(datadir))]
+
+
+def dump_checks(options: Options) -> List[Check]:
+    """Return the checks of a dump: tables of which it takes no one moment."""
+    loose = loose_tables(options)
+    hint = "ALTER TABLE ... ENGINE=InnoDB, or use app_mysql_method: physical"
+    return [new_check("tables", "warning", loose_detail(loose), hint)] if loose else []
 
 
 def _room(place: Path, needed: int) -> Check:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Set
 
 from ...errors import CaptureFailed, CommandFailed, IntegrityError
-from ...files import read_json, write_atomic
+from ...files import read_json, write_atomic, write_json
 from ...process import acting_as, last_line, run, spawn, spell_status, telling_line
 from .client import (
     USER_SCHEMAS,
@@ -29,6 +29,7 @@ from .client import (
 )
 from .dumping import Reader, differences, passed_on
 from .logs import next_stream, warn_of_history
+from .objects import loose_tables, object_names
 from .products import Product, product_named
 from .replay import client_argv
 from .side import configure, option_file, start_side, stop_side
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 TRAILER = "-- Dump completed"
 _NOTES = "dump.json"
+_BEFORE = "dump-before.json"
 
 
 def schemas(options: Options) -> List[str]:
@@ -55,12 +57,16 @@ def captured_dump_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
     """Return the command line of the capture: the dump tool, read on the way by ``dumping.main``."""
     options, facts = options_of(job), job.specification["facts"]
     product = product_named(facts["product"])
+    # Before the list of databases: what comes in between is noticed.
+    before = {"options": options, "objects": sorted(object_names(options)), "loose": loose_tables(options)}
+    write_json(job.work / _BEFORE, before)
     found = schemas(options)
     if not found:
         raise CaptureFailed("the server has no database beside its own", "use app_mysql_method: physical")
     more = product.dump_gtids if facts["continuable"] else product.dump_part
     tool = dump_argv(product, options, found, [*product.dump_place, *more])
-    return [sys.executable, sys.argv[0], "tool", "mysql", "dump", str(job.work / _NOTES), product.coordinates, *tool]
+    files = [str(job.work / _NOTES), str(job.work / _BEFORE)]
+    return [sys.executable, sys.argv[0], "tool", "mysql", "dump", *files, product.coordinates, *tool]
 
 
 def accounts_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
@@ -86,12 +92,31 @@ def seal(job: Job) -> Dict[str, Any]:
         "tools": {"server": facts["version"], product_named(facts["product"]).dump: facts["tool_version"]},
         "facts": {"counts_before": facts["counts"], "counts_after": after, "tables": found["tables"], "accounts": accounts},
     }
-    if found["place"] and facts["continuable"]:
+    reason, doubts = "", _doubts(job)
+    if doubts:
+        sealed["position"]["exact"] = False
+        sealed["checks"] += doubts
+    elif found["place"] and facts["continuable"]:
         stream, reason = next_stream(job, place)
         if stream:
             sealed["stream"] = stream
-        warn_of_history(facts, sealed, reason)
+    warn_of_history(facts, sealed, reason)
     return sealed
+
+
+def loose_detail(tables: List[str]) -> str:
+    """Return the sentence about tables that make a dump one without a moment."""
+    listed = ", ".join(tables[:5]) + (" ..." if len(tables) > 5 else "")
+    return (
+        f"{len(tables)} tables are not of InnoDB, their rows are of no one moment, so no logs can continue the dump: {listed}"
+    )
+
+
+def _doubts(job: Job) -> List[Dict[str, str]]:
+    """Return warnings about what keeps the dump from being of one place in the binary log, so that no logs may continue it."""
+    before = read_json(job.work / _BEFORE) or {}
+    loose = sorted({*before.get("loose", []), *loose_tables(options_of(job))})
+    return [{"name": "tables", "status": "warning", "detail": loose_detail(loose)}] if loose else []
 
 
 def load(job: Job, arguments: Dict[str, Any]) -> None:

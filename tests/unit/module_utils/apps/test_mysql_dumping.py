@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import dumping, logical, products
-from ansible_collections.backstay.fleet.plugins.module_utils.files import read_json
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import dumping, inspection, logical, products
+from ansible_collections.backstay.fleet.plugins.module_utils.files import read_json, write_json
 
 MARIADB = b"""/*M!999999\\- enable the sandbox mode */
 -- CHANGE MASTER TO MASTER_LOG_FILE='mysqld-bin.000002', MASTER_LOG_POS=387;
@@ -80,7 +82,7 @@ def test_the_tool_is_passed_on_byte_for_byte_with_its_status(tmp_path: Path, cap
     (tmp_path / "dump").write_bytes(MARIADB)
     notes = tmp_path / "notes.json"
     argv = ["sh", "-c", f"cat '{tmp_path}/dump'; exit 3"]
-    assert dumping.main([str(notes), products.MARIADB.coordinates, *argv]) == 3
+    assert dumping.main([str(notes), "/before", products.MARIADB.coordinates, *argv]) == 3
     assert capfdbinary.readouterr().out == MARIADB
     found = read_json(notes)
     assert found and found["counts"]["tables"] == 2
@@ -114,3 +116,86 @@ def test_a_database_may_be_named_like_an_option() -> None:
     argv = logical.dump_argv(products.MARIADB, {"socket": "/s"}, ["--master-data"], products.MARIADB.dump_part)
     assert argv[-3:] == ["--databases", "--", "--master-data"]
     assert products.MARIADB.dump_place[0] not in argv
+
+
+BEFORE = ["schema shop", "schema old", "table shop.a `b", "table shop.numbers", "table old.t", "view shop.v", "event shop.beat"]
+IN_DUMP = {"schema shop", "table shop.a `b", "table shop.numbers"}
+
+
+@pytest.mark.parametrize(
+    ("gone", "came", "changed"),
+    [
+        ([], [], []),
+        ([], ["table shop.new"], []),  # in the logs only, or it ended the dump (1412)
+        (["table shop.numbers"], [], []),  # dumped before it went
+        (["table old.t"], [], ["table old.t"]),
+        (["schema old", "table old.t"], ["table old.u"], ["schema old", "table old.t"]),
+        ([], ["schema new", "table new.t"], ["schema new"]),
+        (["event shop.beat"], ["view shop.w"], ["event shop.beat", "view shop.w"]),
+    ],
+)
+def test_what_may_come_and_go_while_a_dump_runs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    gone: list[str],
+    came: list[str],
+    changed: list[str],
+) -> None:
+    (tmp_path / "dump").write_bytes(MARIADB)
+    write_json(tmp_path / "before.json", {"options": {"socket": "/s"}, "objects": BEFORE, "loose": []})
+    monkeypatch.setattr(dumping, "object_names", lambda _options: {*BEFORE, *came} - set(gone))
+    files = [str(tmp_path / "notes.json"), str(tmp_path / "before.json")]
+    status = dumping.main([*files, products.MARIADB.coordinates, "cat", str(tmp_path / "dump")])
+    assert status == (1 if changed else 0)
+    said = capfd.readouterr().err
+    assert all(name in said for name in changed) and (dumping.CHANGED in said) == bool(changed)
+
+
+def test_the_step_takes_the_dump_again_on_what_the_tool_says() -> None:
+    steps = (Path(__file__).parents[4] / "roles" / "app_mysql" / "vars" / "full_steps.yml").read_text(encoding="utf-8")
+    assert dumping.CHANGED in steps
+
+
+def test_names_are_read_from_a_dump() -> None:
+    reader = dumping.Reader(products.MARIADB.coordinates)
+    for line in io.BytesIO(MARIADB):
+        reader.line(line)
+    assert reader.dumped == IN_DUMP
+
+
+def dumped_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[str], after: list[str]) -> Any:
+    """A finished dump of a server that had the tables ``before`` outside InnoDB at its beginning and ``after`` at its end."""
+    facts = {
+        "product": "mariadb",
+        "version": "11.8.3",
+        "tool_version": "11.8.3",
+        "server_id": "7",
+        "socket": "/s",
+        "continuable": True,
+    }
+    counts = {"tables": 1}
+    write_json(tmp_path / "dump-before.json", {"loose": before})
+    write_json(tmp_path / "dump.json", {"place": {"file": "bin.000001", "position": 387}, "counts": counts, "tables": {}})
+    monkeypatch.setattr(logical, "object_counts", lambda _options: counts)
+    monkeypatch.setattr(logical, "loose_tables", lambda _options: after)
+    monkeypatch.setattr(logical, "next_stream", lambda _job, _place: ({"id": "s"}, ""))
+    specification = {"facts": dict(facts, counts=counts), "kind": "full", "set": "s"}
+    return SimpleNamespace(work=tmp_path, specification=specification, seen={"artifacts": [{"name": "accounts"}]})
+
+
+@pytest.mark.parametrize(("before", "after"), [(["shop.old (MyISAM)"], []), ([], ["shop.old (MyISAM)"])])
+def test_a_dump_with_tables_of_no_one_moment_is_offered_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[str], after: list[str]
+) -> None:
+    sealed = logical.seal(dumped_job(tmp_path, monkeypatch, before, after))
+    assert "stream" not in sealed and sealed["position"]["exact"] is False
+    assert ["shop.old (MyISAM)" in item["detail"] for item in sealed["checks"] if item["status"] == "warning"] == [True]
+    monkeypatch.setattr(inspection, "loose_tables", lambda _options: ["shop.old (MyISAM)"])
+    (check,) = inspection.dump_checks({})
+    assert check["status"] == "warning" and "no logs can continue" in check["detail"]
+
+
+def test_a_dump_of_innodb_alone_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = logical.seal(dumped_job(tmp_path, monkeypatch, [], []))
+    assert sealed["stream"] == {"id": "s"} and sealed["position"]["exact"] is True

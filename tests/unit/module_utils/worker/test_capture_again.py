@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import CaptureFailed
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import capture
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.steps import perform
 from unit.support.sandbox import Sandbox
@@ -48,3 +50,20 @@ def test_another_failure_is_no_matter_of_the_moment(sandbox: Sandbox, tmp_path: 
     with pytest.raises(CaptureFailed, match="Access denied"):
         perform(job, step)
     assert (tmp_path / "runs").read_text() == "x\n"
+
+
+def test_each_attempt_asks_the_app_anew(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it told the first attempt, such as a list of databases, may be hours old."""
+    job, step = capturing(sandbox, "unused")
+    asked: list[str] = []
+
+    def argv(_job: Job, _arguments: dict[str, Any]) -> list[str]:
+        asked.append("x")
+        return ["sh", "-c", f"echo {len(asked)}; test {len(asked)} -gt 1 || {{ echo '{MOVED}' >&2; exit 3; }}"]
+
+    del step["capture"]["argv"]
+    step["capture"]["argv_from"] = "told"
+    monkeypatch.setattr(capture, "load_app", lambda _name: SimpleNamespace(CALLS={"told": argv}))
+    perform(job, step)
+    (artifact,) = job.seen["artifacts"]
+    assert Path(artifact["path"]).read_text() == "2\n"
