@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from ...errors import IntegrityError
 from ...process import last_line, run
-from .client import await_server, connection_argv, count_differences, object_counts
+from .client import await_server, connection_argv, object_counts, restored_differences, warn_of_events
 from .clone import clone, clone_argv
 from .logical import accounts_argv, captured_dump_argv, load
 from .logs import logs_argv, rotate
@@ -46,10 +46,11 @@ def check(job: Job, arguments: Dict[str, Any]) -> None:
     newest = receipts[-1]
     if newest["kind"] == "log":
         return  # what was made and dropped since the data was counted is in the logs
-    facts, counts = newest["facts"], object_counts(options)
-    missing, more = count_differences(facts["counts_before"], facts["counts_after"], counts)
+    counts = object_counts(options)
+    missing, expired, more = restored_differences(newest["facts"], counts)
     if missing:
         raise IntegrityError("the restored server lacks what the one backed up had: " + "; ".join(missing))
+    warn_of_events(job, expired)
     listed = "; ".join(more) or ", ".join(f"{counts[name]} {name}" for name in sorted(counts))
     # More than counted: made and removed again while the capture ran.
     job.seen["checks"].append({"name": "object counts", "status": "warning" if more else "ok", "detail": listed})

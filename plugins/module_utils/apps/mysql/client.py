@@ -102,6 +102,25 @@ def count_differences(before: Dict[str, int], after: Dict[str, int], found: Dict
     return missing, more
 
 
+def restored_differences(facts: Dict[str, Any], found: Dict[str, int]) -> Tuple[List[str], List[str], List[str]]:
+    """Return what a restored server lacks, which events it lacks, and what it has too many of; ``facts`` are the receipt's.
+
+    Events stand apart: a server drops one whose time is over when it starts, or when the event is created.
+    """
+    before, after = facts["counts_before"], facts["counts_after"]
+    events = [{name: number for name, number in counts.items() if name == "events"} for counts in (before, after)]
+    missing, more = count_differences(before, after, found)
+    expired, _more = count_differences(events[0], events[1], found)
+    return [sentence for sentence in missing if sentence not in expired], expired, more
+
+
+def warn_of_events(job: Job, expired: List[str]) -> None:
+    """Add to the result that a restored server lacks events, if it does."""
+    if expired:
+        detail = "; ".join(expired) + ": a server drops events whose time is over by itself; look whether it lacks others"
+        job.seen["checks"].append({"name": "events", "status": "warning", "detail": detail})
+
+
 def await_server(options: Dict[str, Any], timeout: float, process: Optional[subprocess.Popen[bytes]] = None) -> None:
     """Wait until the server answers. Raise ApplicationDown when it does not within ``timeout`` s, or ``process`` ended."""
     deadline = time.monotonic() + timeout

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional,
 
 from ...errors import CaptureFailed, CommandFailed, IntegrityError
 from ...files import read_json, write_atomic, write_json
+from ...moment import parse_moment
 from ...process import acting_as, last_line, run, spawn, spell_status, telling_line
 from .client import (
     USER_SCHEMAS,
@@ -25,7 +26,9 @@ from .client import (
     object_counts,
     options_of,
     query,
+    restored_differences,
     value,
+    warn_of_events,
 )
 from .dumping import Reader, differences, passed_on
 from .logs import next_stream, warn_of_history
@@ -142,7 +145,7 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     await_server(options, 300, job.seen["side"])
     _forget_own_gtids(product, options)
     job.begin_step("load the dump", dump.stat().st_size)
-    feed(job, product, options, dump, user)
+    feed(job, product, options, dump, f"--init-command=SET timestamp={_began(receipt)}", account=user)
     _prove(job, product, options, receipt)
     if accounts.exists():
         fitted = job.work / "accounts.sql"  # not where the server's account could lead it elsewhere
@@ -195,15 +198,28 @@ def ends_whole(dump: Path) -> bool:
         return TRAILER in last_line(stream.read().decode("utf-8", "replace"))
 
 
-def feed(job: Job, product: Product, options: Options, dump: Path, account: Optional[str] = None) -> None:
-    """Feed a file of statements, which ``account`` may read, to the server; the first error ends it.
+def _began(receipt: Dict[str, Any]) -> int:
+    """Return the second in which the backup began, as the time of the session that loads its dump.
+
+    A server creates no event whose time is over. All that were dumped lay ahead when the backup began, and the rows that are
+    loaded say their own times.
+    """
+    return int(parse_moment(receipt["started_at"]).timestamp())
+
+
+def feed(job: Job, product: Product, options: Options, dump: Path, *more: str, account: Optional[str] = None) -> None:
+    """Feed a file of statements, which ``account`` may read, to the server by the client with options ``more``.
+
+    The first error ends it.
 
     Raise CommandFailed with the client's words.
     """
     from ...worker.flow import pipe
 
     source = spawn(["cat", "--", str(dump)], account=account, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    sink = spawn(client_argv(product, options), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    sink = spawn(
+        [*client_argv(product, options), *more], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     _flow, said, complaint = pipe(job, source, sink)
     if sink.returncode != 0:
         raise CommandFailed(f"loading the dump {spell_status(sink.returncode)}: {last_line(complaint)}")
@@ -222,9 +238,10 @@ def read_again(product: Product, options: Options, databases: List[str]) -> Dict
 
 def _prove(job: Job, product: Product, options: Options, receipt: Dict[str, Any]) -> None:
     facts = receipt["facts"]
-    missing, _more = count_differences(facts["counts_before"], facts["counts_after"], object_counts(options))
+    missing, expired, _more = restored_differences(facts, object_counts(options))
     other = differences(facts["tables"], read_again(product, options, schemas(options))["tables"])
     if missing or other:
         raise IntegrityError("the loaded server differs from the dump: " + "; ".join([*missing, *other][:5]))
+    warn_of_events(job, expired)
     detail = f"{len(facts['tables'])} tables hold the rows that were dumped"
     job.seen["checks"].append({"name": "content", "status": "ok", "detail": detail})

@@ -360,13 +360,13 @@ counts = st.integers(0, 5)
 
 @given(before=counts, after=counts, found=counts)
 def test_a_restored_server_has_what_was_counted_before_or_after(before: int, after: int, found: int) -> None:
-    missing, more = calls.count_differences({"tables": before}, {"tables": after}, {"tables": found})
+    missing, more = client.count_differences({"tables": before}, {"tables": after}, {"tables": found})
     assert bool(missing) == (found < min(before, after))
     assert bool(more) == (found > max(before, after))
 
 
 def test_a_kind_that_is_gone_altogether_is_missing() -> None:
-    missing, more = calls.count_differences({"views": 2}, {"views": 2}, {})
+    missing, more = client.count_differences({"views": 2}, {"views": 2}, {})
     assert (missing, more) == (["0 views instead of 2"], [])
 
 

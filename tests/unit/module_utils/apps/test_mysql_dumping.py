@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import dumping, inspection, logical, products
 from ansible_collections.backstay.fleet.plugins.module_utils.files import read_json, write_json
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import land
 
 MARIADB = b"""/*M!999999\\- enable the sandbox mode */
 -- CHANGE MASTER TO MASTER_LOG_FILE='mysqld-bin.000002', MASTER_LOG_POS=387;
@@ -199,3 +200,24 @@ def test_a_dump_with_tables_of_no_one_moment_is_offered_for_itself(
 def test_a_dump_of_innodb_alone_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = logical.seal(dumped_job(tmp_path, monkeypatch, [], []))
     assert sealed["stream"] == {"id": "s"} and sealed["position"]["exact"] is True
+
+
+def test_a_dump_is_loaded_with_the_time_of_its_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of today would drop an event of last week when it is created."""
+    (tmp_path / "dump").mkdir()
+    (tmp_path / "dump" / "data.sql").write_bytes(MARIADB)
+    facts = {"product": "mariadb", "counts_before": {"events": 1}, "counts_after": {"events": 1}, "tables": {}}
+    receipt = {"kind": "full", "started_at": "2026-11-14T01:30:00.250000Z", "facts": facts}
+    monkeypatch.setattr(land, "planned", lambda _specification: {"receipts": [receipt]})
+    for name in ("configure", "_initialise", "start_side", "stop_side", "await_server"):
+        monkeypatch.setattr(logical, name, lambda *_arguments: None)
+    monkeypatch.setattr(logical, "object_counts", lambda _options: {"events": 0})
+    monkeypatch.setattr(logical, "read_again", lambda *_arguments: {"tables": {}})
+    monkeypatch.setattr(logical, "schemas", lambda _options: [])
+    fed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(logical, "feed", lambda _job, _product, _options, path, *more: fed.append((path.name, *more)))
+    seen: dict[str, Any] = {"side": None, "checks": []}
+    job: Any = SimpleNamespace(specification={}, seen=seen, begin_step=lambda *_what: None, work=tmp_path)
+    logical.load(job, {"directory": str(tmp_path), "user": "mysql"})
+    assert fed == [("data.sql", "--init-command=SET timestamp=1794619800")]
+    assert [item["name"] for item in seen["checks"] if item["status"] == "warning"] == ["events"]
