@@ -21,6 +21,7 @@ from .history import link, number_of, read_server
 from .logical import loose_detail
 from .objects import loose_tables
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
+from .versioned import history_options, lost_history, tool_knows, versioned_tables
 from .zone import moved_check, zone_check, zone_of_server
 
 _VARIABLES = [
@@ -103,7 +104,8 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     if not chosen:
         return checks, {}
     if method == "dump" and chosen["kind"] == "full":
-        checks += dump_checks(options)
+        checks += dump_checks(options, product)
+        chosen.update(history=bool(history_options(product)), versioned=bool(versioned_tables(product, options)))
     zone, name = zone_of_server(options, os.path.join(values["datadir"], values["pid_file"]))
     chosen.update(method=method, tool_version=tool, time_zone=name, gap=gap[0])
     checks += [zone, *(moved_check(options.get("newest"), name) if chosen["kind"] == "log" else [])]
@@ -125,17 +127,12 @@ def _facts(options: Options, product: Product, values: Dict[str, str], chosen: D
         # Whether logs can be backed up after this set: without GTIDs nothing proves that they continue it.
         "continuable": logged and not chosen["gap"] and all(values[name] == good for name, good in product.gtids_demanded),
         "clone_directory": str(clone_place(options, Path(datadir))),
-        "dump_accounts": chosen["method"] == "dump" and _knows_accounts(product),
+        "dump_accounts": chosen["method"] == "dump" and tool_knows(product, product.dump_accounts[0]),
         **dict({"log_bytes": 0}, **chosen),
     }
     if chosen["kind"] != "log":  # a log backup every few minutes must not look at every table
         facts.update(data_bytes=_data_bytes(Path(datadir)), counts=object_counts(options))
     return facts
-
-
-def _knows_accounts(product: Product) -> bool:
-    """Return whether the dump tool of this host can dump accounts as statements."""
-    return product.dump_accounts[0].partition("=")[0].strip("-") in run([product.dump, "--help"], 30).stdout
 
 
 def kind_check(product: Product, method: str, kind: str) -> Check:
@@ -175,8 +172,12 @@ def clone_checks(options: Options, values: Dict[str, str]) -> List[Check]:
     return [new_check("clone", "ok", "plugin active, all tables are of InnoDB"), _room(place, _data_bytes(datadir))]
 
 
-def dump_checks(options: Options) -> List[Check]:
-    """Return the checks of a dump: tables of which it takes no one moment."""
+def dump_checks(options: Options, product: Product) -> List[Check]:
+    """Return the checks of a dump: history that it would leave out, tables of which it takes no one moment."""
+    lost = lost_history(product, options)
+    if lost:
+        detail = f"a dump would leave out the history of {len(lost)} system-versioned tables: {', '.join(lost[:5])}"
+        return [new_check("history", "failed", detail, "use app_mysql_method: physical")]
     loose = loose_tables(options)
     hint = "ALTER TABLE ... ENGINE=InnoDB, or use app_mysql_method: physical"
     return [new_check("tables", "warning", loose_detail(loose), hint)] if loose else []
@@ -363,6 +364,10 @@ def source_check(product: Product, source: Dict[str, Any], tool: str, method: st
     if version and tool and not fits:
         hint = f"restore on a host with the same series of {product.title}"
         return new_check("version", "failed", f"the set is of server {version}, this host has {tool}", hint)
+    if source.get("versioned") and tool and series(version) != series(tool):
+        # The last moment of a time, which marks a row as a present one, is another in newer series.
+        detail = f"the dump of server {version} has system-versioned tables, whose present rows {tool} may not know as such"
+        return new_check("version", "failed", detail, f"restore on a host with the same series of {product.title}")
     return new_check("version", "ok", version or "no set chosen yet")
 
 

@@ -67,7 +67,8 @@ def captured_dump_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
     if not found:
         raise CaptureFailed("the server has no database beside its own", "use app_mysql_method: physical")
     more = product.dump_gtids if facts["continuable"] else product.dump_part
-    tool = dump_argv(product, options, found, [*product.dump_place, *more])
+    history = product.dump_history if facts["history"] else ()
+    tool = dump_argv(product, options, found, [*product.dump_place, *more, *history])
     files = [str(job.work / _NOTES), str(job.work / _BEFORE)]
     return [sys.executable, sys.argv[0], "tool", "mysql", "dump", *files, product.coordinates, *tool]
 
@@ -93,7 +94,14 @@ def seal(job: Job) -> Dict[str, Any]:
         "position": {"not_before": place, "not_after": place, "exact": bool(found["place"])},
         "checks": [{"name": "dump", "status": "ok", "detail": f"complete: {counted}"}],
         "tools": {"server": facts["version"], product_named(facts["product"]).dump: facts["tool_version"]},
-        "facts": {"counts_before": facts["counts"], "counts_after": after, "tables": found["tables"], "accounts": accounts},
+        "facts": {
+            "counts_before": facts["counts"],
+            "counts_after": after,
+            "tables": found["tables"],
+            "accounts": accounts,
+            "history": facts["history"],
+            "versioned": facts["versioned"],
+        },
     }
     reason, doubts = "", _doubts(job)
     if doubts:
@@ -227,10 +235,13 @@ def feed(job: Job, product: Product, options: Options, dump: Path, *more: str, a
         raise CommandFailed(f"the dump cannot be read: {last_line(said)}")
 
 
-def read_again(product: Product, options: Options, databases: List[str]) -> Dict[str, Any]:
-    """Return what a dump of ``databases`` holds now; see ``dumping.Reader.found``."""
+def read_again(product: Product, options: Options, databases: List[str], history: Iterable[str]) -> Dict[str, Any]:
+    """Return what a dump of ``databases`` holds now, with the same ``history`` options as the one that it is compared with.
+
+    See ``dumping.Reader.found``.
+    """
     reader = Reader(product.coordinates)
-    status = passed_on(dump_argv(product, options, databases, product.dump_part), reader, None)
+    status = passed_on(dump_argv(product, options, databases, [*product.dump_part, *history]), reader, None)
     if status != 0:
         raise CommandFailed(f"{product.dump} of the restored server {spell_status(status)}")
     return reader.found()
@@ -239,7 +250,8 @@ def read_again(product: Product, options: Options, databases: List[str]) -> Dict
 def _prove(job: Job, product: Product, options: Options, receipt: Dict[str, Any]) -> None:
     facts = receipt["facts"]
     missing, expired, _more = restored_differences(facts, object_counts(options))
-    other = differences(facts["tables"], read_again(product, options, schemas(options))["tables"])
+    history = product.dump_history if facts.get("history") else ()
+    other = differences(facts["tables"], read_again(product, options, schemas(options), history)["tables"])
     if missing or other:
         raise IntegrityError("the loaded server differs from the dump: " + "; ".join([*missing, *other][:5]))
     warn_of_events(job, expired)

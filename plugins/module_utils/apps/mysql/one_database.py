@@ -12,15 +12,16 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, List
 
-from ...errors import BadInput, CommandFailed
+from ...errors import BadInput, CommandFailed, Refused
 from ...files import private_directory
 from ...process import Tail, last_line, spawn, spell_status
 from .client import Options, await_server
 from .dumping import differences
 from .logical import dump_argv, ends_whole, feed, read_again, schemas
 from .products import Product, product_named
+from .versioned import history_options, lost_history
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -35,8 +36,9 @@ def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     ``arguments``: database, socket and defaults_extra_file (of the copy), live_socket, yard (gets a dump of what is replaced in
     ``former-databases``; nobody but root writes there), keep_aside.
 
-    Raise BadInput when the copy has no such database, CommandFailed when the present one cannot be kept, before anything is
-    touched; CommandFailed names the dump of the former database when loading fails.
+    Raise BadInput when the copy has no such database, Refused when history of its tables would be lost, CommandFailed when
+    the present one cannot be kept, all before anything is touched; CommandFailed names the dump of the former
+    database when loading fails.
     """
     from ...worker.land import planned
 
@@ -47,6 +49,8 @@ def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     found = schemas(copy)
     if name not in found:
         raise BadInput(f"the restored copy has no database '{name}'", "it has " + (", ".join(found) or "none"))
+    _demand_history(product, [copy, live], name)
+    history = history_options(product)
     run, yard, former = job.specification["run"], Path(arguments["yard"]), None
     passing = yard / f"copy-{run}"
     job.folder.note_made("directory", str(passing))
@@ -59,13 +63,26 @@ def copy_database(job: Job, arguments: Dict[str, Any]) -> None:
     except CommandFailed as error:
         where = f"; the former content lies in {former}" if former else ""
         raise CommandFailed(f"{error.message}; database {name} is incomplete now{where}", "load it with the client") from error
-    other = differences(read_again(product, copy, [name])["tables"], read_again(product, live, [name])["tables"])
+    other = differences(
+        read_again(product, copy, [name], history)["tables"], read_again(product, live, [name], history)["tables"]
+    )
     status, detail = ("warning", "; ".join(other[:5]) + " (is somebody writing already?)") if other else ("ok", name)
     job.seen["checks"].append({"name": "database", "status": status, "detail": detail})
     if former and (other or arguments.get("keep_aside", True)):  # until the new content is proved, it is the only good one
         job.seen["facts"]["former"] = str(former)
     elif former:
         former.unlink()
+
+
+def _demand_history(product: Product, servers: List[Options], database: str) -> None:
+    """Raise Refused when the database has system-versioned tables whose history the dump tool would leave out."""
+    for options in servers:
+        lost = lost_history(product, options, database)
+        if lost:
+            raise Refused(
+                f"{product.dump} of this host leaves out the history of system-versioned tables: {', '.join(lost[:5])}",
+                "restore the whole server, or to a directory of its own",
+            )
 
 
 def _keep(job: Job, product: Product, options: Options, database: str, path: Path) -> Path:
@@ -88,7 +105,9 @@ def _keep(job: Job, product: Product, options: Options, database: str, path: Pat
 def dump_to(job: Job, product: Product, options: Options, database: str, path: Path, *more: str) -> Path:
     """Dump one database into the file ``path``, replacing what has its name where it is loaded; return it."""
     private_directory(path.parent)
-    argv = dump_argv(product, options, [database], [*product.dump_part, "--add-drop-database", *more])
+    argv = dump_argv(
+        product, options, [database], [*product.dump_part, "--add-drop-database", *history_options(product), *more]
+    )
     job.begin_step(f"dump {database}")
     with path.open("wb") as stream:
         process = spawn(argv, stdout=stream, stderr=subprocess.PIPE)

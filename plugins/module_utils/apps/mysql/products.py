@@ -51,6 +51,7 @@ class Product(NamedTuple):
     dump_place: Tuple[str, ...]  # the dump says its place in the binary log
     dump_gtids: Tuple[str, ...]  # ... when the server has GTIDs
     dump_accounts: Tuple[str, ...]  # a call of its own that dumps the accounts only; empty: the product cannot
+    dump_history: Tuple[str, ...]  # the dump takes the history of system-versioned tables; empty: the product has none
     dump_part: Tuple[str, ...]  # replaces dump_gtids when one database goes into a server with a history of its own
     coordinates: str  # regular expression over the line of a dump that says file and position
 
@@ -100,6 +101,7 @@ MARIADB = Product(
     dump_place=("--master-data=2",),
     dump_gtids=(),
     dump_accounts=("--system=users",),
+    dump_history=("--dump-history",),
     dump_part=(),
     coordinates=r"-- CHANGE MASTER TO MASTER_LOG_FILE='(?P<file>[^']+)', MASTER_LOG_POS=(?P<position>\d+);",
 )  # fmt: skip
@@ -142,6 +144,7 @@ MYSQL = Product(
     dump_place=("--source-data=2",),
     dump_gtids=("--set-gtid-purged=ON",),
     dump_accounts=("--users", "--set-gtid-purged=OFF"),
+    dump_history=(),
     dump_part=("--set-gtid-purged=OFF",),
     coordinates=(
         r"-- CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='(?P<file>[^']+)', SOURCE_LOG_POS=(?P<position>\d+);"

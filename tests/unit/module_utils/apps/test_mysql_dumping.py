@@ -174,6 +174,8 @@ def dumped_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[str
         "server_id": "7",
         "socket": "/s",
         "continuable": True,
+        "history": True,
+        "versioned": False,
     }
     counts = {"tables": 1}
     write_json(tmp_path / "dump-before.json", {"loose": before})
@@ -193,7 +195,7 @@ def test_a_dump_with_tables_of_no_one_moment_is_offered_for_itself(
     assert "stream" not in sealed and sealed["position"]["exact"] is False
     assert ["shop.old (MyISAM)" in item["detail"] for item in sealed["checks"] if item["status"] == "warning"] == [True]
     monkeypatch.setattr(inspection, "loose_tables", lambda _options: ["shop.old (MyISAM)"])
-    (check,) = inspection.dump_checks({})
+    (check,) = inspection.dump_checks({}, products.MYSQL)
     assert check["status"] == "warning" and "no logs can continue" in check["detail"]
 
 

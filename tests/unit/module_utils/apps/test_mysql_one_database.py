@@ -30,7 +30,10 @@ class Scene:
         patch.setattr(one_database, "await_server", lambda *_arguments: None)
         patch.setattr(one_database, "schemas", lambda _options: ["shop"])
         patch.setattr(one_database, "feed", lambda _job, _product, options, _path: self.fed.append(options["socket"]))
-        patch.setattr(one_database, "read_again", lambda _product, options, _names: {"tables": self.tables(options)})
+        patch.setattr(one_database, "read_again", lambda _product, options, _names, _history: {"tables": self.tables(options)})
+        patch.setattr(one_database, "lost_history", lambda _product, options, _name: self.lost.get(options["socket"], []))
+        patch.setattr(one_database, "history_options", lambda _product: ("--dump-history",))
+        self.lost: dict[str, list[str]] = {}
         self.other_rows = False
 
     def tables(self, options: dict[str, Any]) -> dict[str, str]:
@@ -38,7 +41,7 @@ class Scene:
 
     def tool(self, live: str) -> None:
         whole = f"printf '{WHOLE}'"
-        script = f'#!/bin/sh\ncase "$*" in *--socket=/live*) {live} ;; *) {whole} ;; esac\n'
+        script = f'#!/bin/sh\ncase "$*" in *--socket=/live*--dump-history*) {live} ;; *--dump-history*) {whole} ;; esac\n'
         (self.programs / "mariadb-dump").write_text(script)
         (self.programs / "mariadb-dump").chmod(0o755)
 
@@ -129,3 +132,12 @@ def test_room_for_both_files_of_one_database_is_demanded(
     inspection.inspect_target(dict(options, source=source))
     inspection.inspect_target(dict(options, source=source, database="shop"))
     assert asked == [100 * whole, 100 * one]
+
+
+@pytest.mark.parametrize("server", ["/copy", "/live"])
+def test_history_that_the_tool_would_leave_out_is_not_replaced(scene: Scene, server: str) -> None:
+    scene.tool(f"printf '{WHOLE}'")
+    scene.lost[server] = ["shop.t"]
+    with pytest.raises(errors.Refused, match=r"history .*shop\.t"):
+        scene.copy()
+    assert scene.fed == [] and not scene.former.exists()
