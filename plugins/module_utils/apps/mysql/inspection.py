@@ -21,6 +21,7 @@ from .history import link, number_of, read_server
 from .logical import loose_detail
 from .objects import loose_tables
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
+from .server_tables import NAMED_ZONES, NO_ACCOUNTS, has_named_zones
 from .versioned import history_options, lost_history, tool_knows, versioned_tables
 from .zone import moved_check, zone_check, zone_of_server
 
@@ -104,7 +105,8 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     if not chosen:
         return checks, {}
     if method == "dump" and chosen["kind"] == "full":
-        checks += dump_checks(options, product)
+        chosen.update(dump_accounts=bool(options.get("accounts", True)) and tool_knows(product, product.dump_accounts[0]))
+        checks += dump_checks(options, product, chosen["dump_accounts"])
         chosen.update(history=bool(history_options(product)), versioned=bool(versioned_tables(product, options)))
     zone, name = zone_of_server(options, os.path.join(values["datadir"], values["pid_file"]))
     chosen.update(method=method, tool_version=tool, time_zone=name, gap=gap[0])
@@ -127,8 +129,7 @@ def _facts(options: Options, product: Product, values: Dict[str, str], chosen: D
         # Whether logs can be backed up after this set: without GTIDs nothing proves that they continue it.
         "continuable": logged and not chosen["gap"] and all(values[name] == good for name, good in product.gtids_demanded),
         "clone_directory": str(clone_place(options, Path(datadir))),
-        "dump_accounts": chosen["method"] == "dump" and tool_knows(product, product.dump_accounts[0]),
-        **dict({"log_bytes": 0}, **chosen),
+        **dict({"log_bytes": 0, "dump_accounts": False}, **chosen),
     }
     if chosen["kind"] != "log":  # a log backup every few minutes must not look at every table
         facts.update(data_bytes=_data_bytes(Path(datadir)), counts=object_counts(options))
@@ -172,15 +173,21 @@ def clone_checks(options: Options, values: Dict[str, str]) -> List[Check]:
     return [new_check("clone", "ok", "plugin active, all tables are of InnoDB"), _room(place, _data_bytes(datadir))]
 
 
-def dump_checks(options: Options, product: Product) -> List[Check]:
-    """Return the checks of a dump: history that it would leave out, tables of which it takes no one moment."""
+def dump_checks(options: Options, product: Product, accounts: bool) -> List[Check]:
+    """Return the checks of a dump: history that it would leave out, and why no logs could continue it."""
     lost = lost_history(product, options)
     if lost:
         detail = f"a dump would leave out the history of {len(lost)} system-versioned tables: {', '.join(lost[:5])}"
         return [new_check("history", "failed", detail, "use app_mysql_method: physical")]
-    loose = loose_tables(options)
-    hint = "ALTER TABLE ... ENGINE=InnoDB, or use app_mysql_method: physical"
-    return [new_check("tables", "warning", loose_detail(loose), hint)] if loose else []
+    checks, loose, otherwise = [], loose_tables(options), "use app_mysql_method: physical"
+    if loose:
+        checks.append(new_check("tables", "warning", loose_detail(loose), f"ALTER TABLE ... ENGINE=InnoDB, or {otherwise}"))
+    if not accounts:
+        hint = f"set app_mysql_logical_accounts: true (a tool without {product.dump_accounts[0]} cannot), or {otherwise}"
+        checks.append(new_check("accounts", "warning", NO_ACCOUNTS, hint))
+    if has_named_zones(options):
+        checks.append(new_check("named time zones", "warning", NAMED_ZONES, otherwise))
+    return checks
 
 
 def _room(place: Path, needed: int) -> Check:

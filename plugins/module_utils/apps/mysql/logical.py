@@ -35,6 +35,7 @@ from .logs import next_stream, warn_of_history
 from .objects import loose_tables, object_names
 from .products import Product, product_named
 from .replay import client_argv
+from .server_tables import ACCOUNTS_CHANGED, NAMED_ZONES, NO_ACCOUNTS, accounts_state, has_named_zones
 from .side import configure, option_file, start_side, stop_side
 
 if TYPE_CHECKING:
@@ -74,9 +75,10 @@ def captured_dump_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
 
 
 def accounts_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
-    """Return the command line that dumps the accounts as statements."""
-    product = product_named(job.specification["facts"]["product"])
-    return [product.dump, *connection_argv(options_of(job)), *product.dump_accounts]
+    """Return the command line that dumps the accounts as statements; notes which they are, for the seal to compare."""
+    product, options = product_named(job.specification["facts"]["product"]), options_of(job)
+    job.seen["accounts"] = accounts_state(product, options)
+    return [product.dump, *connection_argv(options), *product.dump_accounts]
 
 
 def seal(job: Job) -> Dict[str, Any]:
@@ -103,11 +105,11 @@ def seal(job: Job) -> Dict[str, Any]:
             "versioned": facts["versioned"],
         },
     }
-    reason, doubts = "", _doubts(job)
-    if doubts:
+    reason, doubts = "", _doubts(job, accounts)
+    sealed["checks"] += doubts
+    if any(item["name"] == "tables" for item in doubts):
         sealed["position"]["exact"] = False
-        sealed["checks"] += doubts
-    elif found["place"] and facts["continuable"]:
+    if found["place"] and facts["continuable"] and not doubts:
         stream, reason = next_stream(job, place)
         if stream:
             sealed["stream"] = stream
@@ -123,11 +125,19 @@ def loose_detail(tables: List[str]) -> str:
     )
 
 
-def _doubts(job: Job) -> List[Dict[str, str]]:
-    """Return warnings about what keeps the dump from being of one place in the binary log, so that no logs may continue it."""
-    before = read_json(job.work / _BEFORE) or {}
-    loose = sorted({*before.get("loose", []), *loose_tables(options_of(job))})
-    return [{"name": "tables", "status": "warning", "detail": loose_detail(loose)}] if loose else []
+def _doubts(job: Job, accounts: bool) -> List[Dict[str, str]]:
+    """Return warnings about what the dump lacks of one place in the binary log, so that no logs may continue it."""
+    options, before = options_of(job), read_json(job.work / _BEFORE) or {}
+    loose = sorted({*before.get("loose", []), *loose_tables(options)})
+    found = {"tables": loose_detail(loose)} if loose else {}
+    if not accounts:
+        found["accounts"] = NO_ACCOUNTS
+    # A change between their dump and that of the data is in neither of them and not in the logs behind the data.
+    elif job.seen["accounts"] != accounts_state(product_named(job.specification["facts"]["product"]), options):
+        found["accounts"] = ACCOUNTS_CHANGED
+    if has_named_zones(options):
+        found["named time zones"] = NAMED_ZONES
+    return [{"name": name, "status": "warning", "detail": detail} for name, detail in found.items()]
 
 
 def load(job: Job, arguments: Dict[str, Any]) -> None:

@@ -51,6 +51,7 @@ class Product(NamedTuple):
     dump_place: Tuple[str, ...]  # the dump says its place in the binary log
     dump_gtids: Tuple[str, ...]  # ... when the server has GTIDs
     dump_accounts: Tuple[str, ...]  # a call of its own that dumps the accounts only; empty: the product cannot
+    account_tables: Tuple[str, ...]  # of the schema mysql: they change when an account or what it may do changes
     dump_history: Tuple[str, ...]  # the dump takes the history of system-versioned tables; empty: the product has none
     dump_part: Tuple[str, ...]  # replaces dump_gtids when one database goes into a server with a history of its own
     coordinates: str  # regular expression over the line of a dump that says file and position
@@ -101,6 +102,7 @@ MARIADB = Product(
     dump_place=("--master-data=2",),
     dump_gtids=(),
     dump_accounts=("--system=users",),
+    account_tables=("global_priv", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv", "roles_mapping"),
     dump_history=("--dump-history",),
     dump_part=(),
     coordinates=r"-- CHANGE MASTER TO MASTER_LOG_FILE='(?P<file>[^']+)', MASTER_LOG_POS=(?P<position>\d+);",
@@ -144,6 +146,10 @@ MYSQL = Product(
     dump_place=("--source-data=2",),
     dump_gtids=("--set-gtid-purged=ON",),
     dump_accounts=("--users", "--set-gtid-purged=OFF"),
+    account_tables=(
+        "user", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv", "role_edges", "default_roles",
+        "global_grants",
+    ),
     dump_history=(),
     dump_part=("--set-gtid-purged=OFF",),
     coordinates=(

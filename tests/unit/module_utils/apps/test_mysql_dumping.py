@@ -182,9 +182,13 @@ def dumped_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[str
     write_json(tmp_path / "dump.json", {"place": {"file": "bin.000001", "position": 387}, "counts": counts, "tables": {}})
     monkeypatch.setattr(logical, "object_counts", lambda _options: counts)
     monkeypatch.setattr(logical, "loose_tables", lambda _options: after)
+    monkeypatch.setattr(logical, "accounts_state", lambda _product, _options: [["mysql.db", "7"]])
+    monkeypatch.setattr(logical, "has_named_zones", lambda _options: False)
     monkeypatch.setattr(logical, "next_stream", lambda _job, _place: ({"id": "s"}, ""))
     specification = {"facts": dict(facts, counts=counts), "kind": "full", "set": "s"}
-    return SimpleNamespace(work=tmp_path, specification=specification, seen={"artifacts": [{"name": "accounts"}]})
+    return SimpleNamespace(
+        work=tmp_path, specification=specification, seen={"artifacts": [{"name": "accounts"}], "accounts": [["mysql.db", "7"]]}
+    )
 
 
 @pytest.mark.parametrize(("before", "after"), [(["shop.old (MyISAM)"], []), ([], ["shop.old (MyISAM)"])])
@@ -195,7 +199,8 @@ def test_a_dump_with_tables_of_no_one_moment_is_offered_for_itself(
     assert "stream" not in sealed and sealed["position"]["exact"] is False
     assert ["shop.old (MyISAM)" in item["detail"] for item in sealed["checks"] if item["status"] == "warning"] == [True]
     monkeypatch.setattr(inspection, "loose_tables", lambda _options: ["shop.old (MyISAM)"])
-    (check,) = inspection.dump_checks({}, products.MYSQL)
+    monkeypatch.setattr(inspection, "has_named_zones", lambda _options: False)
+    (check,) = inspection.dump_checks({}, products.MYSQL, accounts=True)
     assert check["status"] == "warning" and "no logs can continue" in check["detail"]
 
 

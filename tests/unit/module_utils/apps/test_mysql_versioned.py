@@ -31,10 +31,11 @@ def test_history_is_dumped_or_refused(
 ) -> None:
     server(monkeypatch, helped, ["old.x", "shop.a", "shop.b"], by_transaction)
     monkeypatch.setattr(inspection, "loose_tables", lambda _options: [])
+    monkeypatch.setattr(inspection, "has_named_zones", lambda _options: False)
     assert versioned.history_options(products.MARIADB) == (("--dump-history",) if helped == NEW else ())
     assert versioned.lost_history(products.MARIADB, {}) == lost
     assert versioned.lost_history(products.MARIADB, {}, "shop") == [name for name in lost if name.startswith("shop.")]
-    checks = inspection.dump_checks({}, products.MARIADB)
+    checks = inspection.dump_checks({}, products.MARIADB, accounts=True)
     assert [(item["name"], item["status"]) for item in checks] == ([("history", "failed")] if lost else [])
 
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a dump lacks of the server's own tables, so that logs must not continue it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import inspection, logical, products, server_tables
+from ansible_collections.backstay.fleet.plugins.module_utils.files import write_json
+
+STATE = [["mysql.global_priv", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "after", "zones", "warned"),
+    [
+        (["accounts", "data"], STATE, False, []),
+        (["data"], STATE, False, ["accounts"]),
+        (["accounts", "data"], [["mysql.global_priv", "2"]], False, ["accounts"]),
+        (["accounts", "data"], STATE, True, ["named time zones"]),
+    ],
+)
+def test_logs_continue_only_a_dump_that_has_what_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artifacts: list[str], after: Any, zones: bool, warned: list[str]
+) -> None:
+    facts = {"product": "mariadb", "version": "11.8.3", "tool_version": "11.8.3", "server_id": "7", "socket": "/s"}
+    more = {"continuable": True, "history": True, "versioned": False, "counts": {"tables": 1}}
+    write_json(tmp_path / "dump-before.json", {"loose": []})
+    write_json(tmp_path / "dump.json", {"place": {"file": "bin.000001", "position": 4}, "counts": {"tables": 1}, "tables": {}})
+    states = [STATE, after]
+    monkeypatch.setattr(logical, "object_counts", lambda _options: {"tables": 1})
+    monkeypatch.setattr(logical, "loose_tables", lambda _options: [])
+    monkeypatch.setattr(logical, "accounts_state", lambda _product, _options: states.pop(0))
+    monkeypatch.setattr(logical, "has_named_zones", lambda _options: zones)
+    monkeypatch.setattr(logical, "next_stream", lambda _job, _place: ({"id": "s"}, ""))
+    seen: dict[str, Any] = {"artifacts": [{"name": name} for name in artifacts]}
+    job: Any = SimpleNamespace(work=tmp_path, specification={"facts": {**facts, **more}, "kind": "full"}, seen=seen)
+    assert logical.accounts_argv(job, {})[0] == "mariadb-dump"
+    sealed = logical.seal(job)
+    assert ("stream" in sealed) == (not warned)
+    assert sealed["position"]["exact"] is True
+    assert [item["name"] for item in sealed["checks"] if item["status"] == "warning"] == warned
+
+
+@pytest.mark.parametrize(
+    ("accounts", "zones", "names"), [(True, "0", []), (False, "0", ["accounts"]), (True, "1780", ["named time zones"])]
+)
+def test_preflight_says_what_will_not_be_in_the_dump(
+    monkeypatch: pytest.MonkeyPatch, accounts: bool, zones: str, names: list[str]
+) -> None:
+    monkeypatch.setattr(server_tables, "query", lambda _options, _sql: [[zones]])
+    monkeypatch.setattr(inspection, "loose_tables", lambda _options: [])
+    checks = inspection.dump_checks({}, products.MYSQL, accounts)
+    assert [(item["name"], item["status"]) for item in checks] == [(name, "warning") for name in names]
+    assert all("no logs can continue it" in item["detail"] and item["hint"] for item in checks)
+
+
+def test_every_table_of_accounts_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def query(_options: Any, sql: str) -> list[list[str]]:
+        asked.append(sql)
+        return STATE
+
+    monkeypatch.setattr(server_tables, "query", query)
+    for product, table in ((products.MARIADB, "mysql.global_priv"), (products.MYSQL, "mysql.user")):
+        assert server_tables.accounts_state(product, {}) == STATE
+        assert asked[-1].startswith("CHECKSUM TABLE ") and table in asked[-1] and "mysql.db" in asked[-1]
