@@ -67,6 +67,20 @@ def opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def opened_below(above: int, path: Path) -> Iterator[int]:
+    """Hold the folder ``path``, relative to an open one, open. Raise OSError for any link on the way."""
+    held = os.dup(above)
+    try:
+        for name in path.parts:
+            further = os.open(name, _LOOK | os.O_DIRECTORY, dir_fd=held)
+            held, left = further, held
+            os.close(left)
+        yield held
+    finally:
+        os.close(held)
+
+
 def make_folder(above: int, name: str) -> int:
     """Make the folder ``name`` in an open one if need be and return a descriptor of it, which can be listed.
 

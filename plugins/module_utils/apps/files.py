@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
 
 from .. import layout
 from ..checks import Check, new_check, new_directory_check, space_check
-from ..errors import BackstayError, CommandFailed, IntegrityError
+from ..errors import BackstayError, CommandFailed, IntegrityError, Refused
 from ..files import free_bytes, human
 from ..folders import filesystem
 from ..folders.walk import measure, selection
+from ..pinned import opened
 from ..process import last_line, run, spell_status
 from ..yard import is_yard, yard
 
@@ -142,7 +143,20 @@ def _place_checks(folders: List[Dict[str, Any]]) -> List[Check]:
         elif overlaps([item["real"], own]) or any(is_yard(path) for path in [Path(item["real"]), *Path(item["real"]).parents]):
             detail = f"{item['real']} holds or is Backstay's own place {own}"
             checks.append(new_check(_name(item), "failed", detail, "name the folders of the application only"))
+        else:
+            checks += _link_checks(item)
     return checks
+
+
+def _link_checks(item: Dict[str, Any]) -> List[Check]:
+    """Return a failed check when the folder lies behind a link that its application could let lead to anything of root's."""
+    try:
+        with opened(Path(item["folder"])):
+            return []
+    except Refused as error:
+        return [new_check(_name(item), "failed", error.message, error.hint)]
+    except OSError:
+        return []  # that it is not there is found by others
 
 
 def _content_checks(item: Dict[str, Any], options: Options) -> List[Check]:

@@ -80,7 +80,7 @@ class Archive:
         }
 
     def _add(self, entry: Entry) -> None:
-        path, status = entry
+        path, status = entry.path, entry.status
         if stat.S_ISSOCK(status.st_mode):
             self._sockets.append(path)
             return

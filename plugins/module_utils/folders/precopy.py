@@ -46,10 +46,17 @@ class Copied(NamedTuple):
 
 
 class TreeCopy:
-    """The copy of the folder ``source`` in ``target``, in passes. ``grain``: see ``time_grain``; ``cloning``: reflinks."""
+    """The copy of the folder ``source`` in ``target``, in passes. ``grain``: see ``time_grain``; ``cloning``: reflinks.
 
-    def __init__(self, source: Path, target: Path, leave_out: Selection, grain: int, cloning: bool) -> None:
-        self._source, self._target = os.fsencode(str(source)), os.fsencode(str(target))
+    ``by``: where the source is reached, if not by its name, which may come to mean another folder.
+    """
+
+    def __init__(
+        self, source: Path, target: Path, leave_out: Selection, grain: int, *, cloning: bool, by: Optional[bytes] = None
+    ) -> None:
+        self._name, self._target = os.fsencode(str(source)), os.fsencode(str(target))
+        self._source = by or self._name
+        self._reach = Path(os.fsdecode(self._source))
         self._folder, self._leave_out, self._grain, self._cloning = source, leave_out, grain, cloning
         self._records: Dict[bytes, Record] = {}
         self._clocks: Optional[Tuple[int, float]] = None
@@ -68,7 +75,7 @@ class TreeCopy:
             done = self._pass(tell)
             passes += 1
             much = done.bytes > _SMALL_BYTES or done.files > _SMALL_FILES
-        write_back(self._folder)  # what the copy itself wrote is not to be written while the application is stopped
+        write_back(self._reach)  # what the copy itself wrote is not to be written while the application is stopped
         return passes
 
     def finish(self, tell: Callable[[int], None]) -> Copied:
@@ -83,10 +90,10 @@ class TreeCopy:
         self._tell = tell
         since = file_clock()
         self._clocks = self._clocks or (since, time.monotonic())
-        write_back(self._folder)
+        write_back(self._reach)
         former, self._records = self._records, {}
         self._links, self._folders, self._touched, self._lost = {}, {}, set(), False
-        for entry in walk(self._source, self._leave_out, self._vanished):
+        for entry in walk(self._source, self._leave_out, self._vanished, self._name):
             self._refuse_change(entry)
             try:
                 self._take(entry, former.get(entry.path), since)
@@ -95,7 +102,7 @@ class TreeCopy:
         self._remove_vanished(former)
         for path in self._touched & self._folders.keys():
             try:
-                self._apply(path, self._folders[path])
+                self._apply(path, self._folders[path], os.path.join(self._source, path))
             except OSError as error:
                 self._judge(path, error)
         if self._lost:
@@ -104,7 +111,7 @@ class TreeCopy:
 
     def _take(self, entry: Entry, former: Optional[Record], since: int) -> None:
         """Bring one entry up to date in the copy unless what was read of it before still holds."""
-        path, status = entry
+        path, status = entry.path, entry.status
         folder = stat.S_ISDIR(status.st_mode)
         if folder:
             self._folders[path] = status
@@ -147,17 +154,17 @@ class TreeCopy:
         """Copy what is no folder; return the signature of what was read."""
         self._clear(entry.path)
         if stat.S_ISREG(entry.status.st_mode):
-            return self._copy_file(entry.path)
-        source, target, mode = os.path.join(self._source, entry.path), self._copy_of(entry.path), entry.status.st_mode
+            return self._copy_file(entry)
+        target, mode = self._copy_of(entry.path), entry.status.st_mode
         if stat.S_ISLNK(mode):
-            os.symlink(os.readlink(source), target)
+            os.symlink(os.readlink(entry.place), target)
         else:
             os.mknod(target, mode, entry.status.st_rdev)
-        self._apply(entry.path, entry.status)
+        self._apply(entry.path, entry.status, entry.place)
         return signature(entry.status)
 
-    def _copy_file(self, path: bytes) -> Signature:
-        source = os.open(os.path.join(self._source, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    def _copy_file(self, entry: Entry) -> Signature:
+        path, source = entry.path, os.open(entry.place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             status = os.fstat(source)
             if not stat.S_ISREG(status.st_mode):
@@ -169,7 +176,7 @@ class TreeCopy:
                     copy_content(source, target, status.st_size)
             finally:
                 os.close(target)
-            self._apply(path, status)
+            self._apply(path, status, entry.place)
             self._bytes += status.st_blocks * 512
             self._tell(self._bytes)
             if self._began and signature(os.fstat(source)) != signature(status):
@@ -180,16 +187,16 @@ class TreeCopy:
 
     def _require_reserve(self, status: os.stat_result) -> None:
         """Raise NoSpace before the copy takes what the application needs, which goes on writing on the same filesystem."""
-        if self._cloning or self._began or free_bytes(self._folder) >= status.st_blocks * 512 + _RESERVE_BYTES:
+        if self._cloning or self._began or free_bytes(self._reach) >= status.st_blocks * 512 + _RESERVE_BYTES:
             return
         raise NoSpace(
             f"the filesystem of {self._folder} would run full while its picture is made, and the application needs some of it",
             "make room for a copy beside the data, then run again",
         )
 
-    def _apply(self, path: bytes, status: os.stat_result) -> None:
-        """Give the copy of ``path`` the metadata of its source."""
-        apply_metadata(self._copy_of(path), of_status(status, read_xattrs(os.path.join(self._source, path))))
+    def _apply(self, path: bytes, status: os.stat_result, source: bytes) -> None:
+        """Give the copy of ``path`` the metadata of its ``source``."""
+        apply_metadata(self._copy_of(path), of_status(status, read_xattrs(source)))
 
     def _remove_vanished(self, former: Dict[bytes, Record]) -> None:
         for path in former.keys() - self._records.keys():
@@ -230,7 +237,7 @@ class TreeCopy:
             errno.ENXIO,
         ):
             return self._vanished(path)
-        error.filename = os.path.join(self._source, path)
+        error.filename = os.path.join(self._name, path)
         raise explained(error, self._folder) from error
 
     def _vanished(self, path: bytes) -> None:
@@ -248,7 +255,7 @@ class TreeCopy:
 
     def _still_written(self, path: bytes) -> BackstayError:
         return CommandFailed(
-            f"{show(os.path.join(self._source, path))} changed although the application is stopped",
+            f"{show(os.path.join(self._name, path))} changed although the application is stopped",
             f"find what else writes to {self._folder} (fuser -vm) and stop it, too",
         )
 

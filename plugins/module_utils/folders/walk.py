@@ -8,20 +8,25 @@ import os
 import stat
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Set
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Set
 
 from ..errors import BackstayError, CommandFailed, NoSpace, Refused
 from ..yard import INSIDE
 from .filesystem import EXT, kind
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _HEADERS = 1536  # of one member with its pax records, and its line in the manifest
 
 
 class Entry(NamedTuple):
-    """One thing below a folder: its path relative to it (empty: the folder itself) and what lstat says."""
+    """One thing below a folder: its path relative to it (empty: the folder itself) and what lstat says.
+
+    ``place`` is where to reach it, whatever becomes of the names above it; it is good until the walk goes on.
+    """
 
     path: bytes
     status: os.stat_result
+    place: bytes
 
 
 class Selection(NamedTuple):
@@ -63,36 +68,73 @@ def excluded(path: bytes, patterns: Iterable[bytes]) -> bool:
     return False
 
 
-def walk(root: bytes, leave_out: Selection, vanished: Callable[[bytes], None]) -> Iterator[Entry]:
+def walk(root: bytes, leave_out: Selection, vanished: Callable[[bytes], None], name: Optional[bytes] = None) -> Iterator[Entry]:
     """Yield ``root`` and everything below it, folders before their content, names in the order of their bytes.
 
-    ``vanished`` is told what was listed and is gone. Raise Refused at another filesystem, OSError for what cannot be read.
+    ``vanished`` is told what was listed and is gone, also when a link took the place of a folder: none is followed. ``name`` is
+    that of the root in sentences. Raise Refused at another filesystem, OSError for what cannot be read.
     """
     top = os.lstat(root)
-    yield Entry(b"", top)
-    stack = [_listing(root, b"", leave_out)]
-    while stack:
-        path = next(stack[-1], None)
-        if path is None:
-            stack.pop()
-            continue
+    yield Entry(b"", top, root)
+    stack = [_Listing.of(os.open(root, _FOLDER), b"", leave_out)]
+    try:
+        while stack:
+            listing = stack[-1]
+            path = next(listing.paths, None)
+            if path is None:
+                os.close(stack.pop().descriptor)
+                continue
+            own = path[listing.skip :]
+            try:
+                status = os.lstat(own, dir_fd=listing.descriptor)
+                _require_same_filesystem(name or root, path, status, top)
+                yield Entry(path, status, listing.place + own)
+                if stat.S_ISDIR(status.st_mode):
+                    stack.append(_Listing.of(_open_same(own, listing.descriptor, status), path, leave_out))
+            except (FileNotFoundError, NotADirectoryError):
+                vanished(path)
+    finally:
+        for listing in stack:
+            os.close(listing.descriptor)
+
+
+class _Listing(NamedTuple):
+    """A folder that is open while the walk is in it, and the relative paths in it that are still to come."""
+
+    descriptor: int
+    paths: Iterator[bytes]
+    skip: int  # so much of each path is not its own name
+    place: bytes
+
+    @classmethod
+    def of(cls, descriptor: int, path: bytes, leave_out: Selection) -> _Listing:
+        """Return the listing of an open folder, in order; it is read at once. The folder is closed when it cannot be read."""
+        place = b"/proc/self/fd/%d/" % descriptor
         try:
-            status = os.lstat(os.path.join(root, path))
-            _require_same_filesystem(root, path, status, top)
-            yield Entry(path, status)
-            if stat.S_ISDIR(status.st_mode):
-                stack.append(_listing(root, path, leave_out))
-        except (FileNotFoundError, NotADirectoryError):
-            vanished(path)
+            names = sorted(os.listdir(place))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if not path:
+            names = [name for name in names if name not in leave_out.own]
+        paths = [os.path.join(path, name) for name in names]
+        wanted = iter([found for found in paths if not excluded(found, leave_out.patterns)])
+        return cls(descriptor, wanted, len(path) + 1 if path else 0, place)
 
 
-def _listing(root: bytes, path: bytes, leave_out: Selection) -> Iterator[bytes]:
-    """Return the relative paths in a folder, in order; it is read at once, so that no descriptor stays open."""
-    names = sorted(os.listdir(os.path.join(root, path)))
-    if not path:
-        names = [name for name in names if name not in leave_out.own]
-    paths = [os.path.join(path, name) for name in names]
-    return iter([found for found in paths if not excluded(found, leave_out.patterns)])
+def _open_same(name: bytes, above: int, status: os.stat_result) -> int:
+    """Open the folder ``name`` in an open one. Raise FileNotFoundError when it is not that of ``status`` any more."""
+    try:
+        descriptor = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileNotFoundError(errno.ENOENT, "it is no folder any more") from error
+        raise
+    found = os.fstat(descriptor)
+    if (found.st_dev, found.st_ino) != (status.st_dev, status.st_ino):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "it is another folder by now")
+    return descriptor
 
 
 def _require_same_filesystem(root: bytes, path: bytes, status: os.stat_result, top: os.stat_result) -> None:

@@ -11,16 +11,16 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .. import layout
+from .. import layout, pinned
 from ..errors import BadInput, CommandFailed, NoSpace, Refused
-from ..files import free_bytes, human, private_directory, read_json, write_json
+from ..files import free_bytes, human, read_json, write_json
 from ..folders import filesystem, manifest
 from ..folders.precopy import Copied, TreeCopy
 from ..folders.walk import Selection, explained, measure, selection
 from ..moment import format_moment, now
-from ..yard import open_yard
+from ..yard import hold_yard, yard
 from . import services
 from .capture import capture
 from .job import Job
@@ -35,21 +35,29 @@ class Picture:
     """The picture of one folder on its way. ``report`` is what the receipt says of it."""
 
     def __init__(self, job: Job, arguments: Dict[str, Any]) -> None:
-        self.folder = Path(os.path.realpath(arguments["folder"]))
-        if not self.folder.is_dir():
-            raise CommandFailed(f"{self.folder} is not a folder on this host", "check the folder variable of the role")
+        self._source = _open_source(job, arguments["folder"])
+        self.folder = Path(os.readlink(pinned.place(self._source)))
         self.exclude: List[str] = list(arguments.get("exclude", []))
         self.leave_out: Selection = selection(self.folder, self.exclude)
-        self.place = open_yard(self.folder) / f"picture-{job.specification['run']}"
-        job.folder.note_made("directory", str(self.place))
-        private_directory(self.place)
-        if self.place.stat().st_dev != self.folder.stat().st_dev:
-            raise Refused(f"{self.place} and {self.folder} lie on different filesystems", "list the mounted folder itself")
+        self._named, self._held = self._make_place(job)
+        self.place = Path(pinned.place(self._held))  # never by its name: who owns the directory above may exchange the yard
+        if self.place.stat().st_dev != os.fstat(self._source).st_dev:
+            raise Refused(f"{self._named} and {self.folder} lie on different filesystems", "list the mounted folder itself")
         self.subvolume = filesystem.subvolume_of(self.folder)
         self.method = self._choose(job, arguments.get("method", "auto"))
         self.complete = False
         self.report: Dict[str, Any] = {"folder": arguments["folder"], "method": self.method}
         self._copy = self._prepared_copy()
+
+    def _make_place(self, job: Job) -> Tuple[Path, int]:
+        """Make the folder that the picture lies in, root's alone; return its name and a descriptor of it."""
+        name = f"picture-{job.specification['run']}"
+        with hold_yard(self.folder) as held:
+            job.folder.note_made("directory", str(yard(self.folder) / name))
+            os.mkdir(name, 0o700, dir_fd=held)  # what is there already is somebody else's
+            descriptor = pinned.make_folder(held, name)
+        job.cleanups.append(lambda: os.close(descriptor))
+        return yard(self.folder) / name, descriptor
 
     @property
     def tree(self) -> Path:
@@ -57,6 +65,13 @@ class Picture:
         if self.method == "snapshot" and self.subvolume:
             return self.place / "snapshot" / self.folder.relative_to(self.subvolume)
         return self.place / "tree"
+
+    def tree_elsewhere(self) -> str:
+        """Return a path by which other processes of root reach the picture of the folder while this one lives."""
+        with pinned.opened_below(self._held, self.tree.relative_to(self.place)) as tree:
+            if self.method == "snapshot" and os.fstat(tree).st_ino != os.fstat(self._source).st_ino:
+                raise CommandFailed(f"{self.folder} was exchanged while its picture was made", "find out who did that")
+        return f"/proc/{os.getpid()}/fd/{self._held}/{self.tree.relative_to(self.place)}"
 
     def _choose(self, job: Job, wanted: str) -> str:
         """Return the best method that this filesystem really offers: each is tried, while the application still runs."""
@@ -83,14 +98,16 @@ class Picture:
 
     def _snapshot(self, job: Job) -> None:
         assert self.subvolume is not None
-        job.folder.note_made("snapshot", str(self.place / "snapshot"))
-        filesystem.take_snapshot(self.subvolume, self.place / "snapshot")
+        job.folder.note_made("snapshot", str(self._named / "snapshot"))
+        up = "/.." * len(self.folder.relative_to(self.subvolume).parts)  # of the folder that is held, not of its name
+        filesystem.take_snapshot(Path(pinned.place(self._source) + up), self.place / "snapshot")
 
     def _prepared_copy(self) -> Optional[TreeCopy]:
         if self.method == "snapshot":
             return None
         grain = filesystem.time_grain(self.place)
-        return TreeCopy(self.folder, self.tree, self.leave_out, grain, cloning=self.method == "clone")
+        source = os.fsencode(pinned.place(self._source)) + b"/."
+        return TreeCopy(self.folder, self.tree, self.leave_out, grain, cloning=self.method == "clone", by=source)
 
     def ahead(self, job: Job) -> None:
         """Do what can be done while the application runs."""
@@ -133,7 +150,7 @@ class Picture:
     def remove(self) -> None:
         """Remove the picture; its archive was taken."""
         filesystem.remove_snapshot(self.place / "snapshot")
-        remove_tree(self.place)
+        remove_tree(self._named)
 
 
 def copy_ahead(job: Job, arguments: Dict[str, Any]) -> None:
@@ -153,6 +170,16 @@ def picture(job: Job, arguments: Dict[str, Any]) -> None:
                 f"service '{entry['service']}' was started while the picture was made",
                 "something else starts it (a timer, a watchdog, somebody); keep that from doing so",
             )
+
+
+def _open_source(job: Job, folder: str) -> int:
+    """Return a descriptor of ``folder``, which is open until the job ends: what is saved is what it was at the beginning."""
+    try:
+        descriptor = pinned.open_folder(Path(folder))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CommandFailed(f"{folder} is not a folder on this host", "check the folder variable of the role") from error
+    job.cleanups.append(lambda: os.close(descriptor))
+    return descriptor
 
 
 @contextlib.contextmanager
@@ -178,9 +205,11 @@ def archive(job: Job, arguments: Dict[str, Any]) -> None:
     if taken is None or not taken.complete:
         raise BadInput(f"there is no picture of {arguments['folder']} to archive", "add a picture step before")
     name = arguments["artifact"]
+    with _explained(arguments):
+        tree = taken.tree_elsewhere()
     wanted = {
         "folder": arguments["folder"],
-        "tree": str(taken.tree),
+        "tree": tree,
         "own": [os.fsdecode(own) for own in taken.leave_out.own],
         "exclude": taken.exclude,
         "snapshot": taken.method == "snapshot",

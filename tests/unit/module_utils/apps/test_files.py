@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,20 @@ def test_a_folder_that_cannot_be_saved_is_refused_by_name(
     wanted = [text.format(srv=srv, root=layout.ROOT, base=sandbox.base) for text in folders]
     _facts, problems = look(folders=wanted)
     assert any(said in text for text in problems.values()), problems
+
+
+@pytest.mark.parametrize("action", ["backup", "restore"])
+def test_a_link_that_the_application_can_exchange_is_refused_and_roots_is_not(folder: Path, action: str) -> None:
+    way = folder.parent / "way"
+    way.symlink_to(folder)
+    options = {"folders": [str(way)], "source": {"folders": [{"folder": str(way), "artifact": "way"}]}}
+
+    def failed() -> list[str]:
+        return [check["detail"] for check in files.preflight(options, action)["checks"] if check["status"] == "failed"]
+
+    assert failed() == []
+    os.lchown(way, 4711, 4711)
+    assert failed() == [f"{way} is a link, and others than root can let it lead elsewhere"]
 
 
 def test_an_empty_folder_may_be_allowed(folder: Path) -> None:
