@@ -6,7 +6,6 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,36 +13,11 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import CommandFailed, NoSpace, Refused
 from ansible_collections.backstay.fleet.plugins.module_utils.folders import precopy
-from ansible_collections.backstay.fleet.plugins.module_utils.folders.filesystem import time_grain
-from ansible_collections.backstay.fleet.plugins.module_utils.folders.precopy import TreeCopy
 from ansible_collections.backstay.fleet.plugins.module_utils.folders.walk import Selection
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.support.folders import NOTHING, archived, make_rich, make_sparse
-
-
-def nobody(_moved: int) -> None:
-    """Progress that nobody watches."""
-
-
-def copy_of(source: Path, leave_out: Selection = NOTHING) -> TreeCopy:
-    grain = time_grain(source.parent)
-    return TreeCopy(source, source.parent / "copy", leave_out, grain, cloning=False)
-
-
-def settle() -> None:
-    """Let the clock of the files move on, so that what was made before counts as old."""
-    time.sleep(0.03)
-
-
-def small(path: Path) -> Path:
-    path.mkdir()
-    for name in ("accounts", "index", "journal"):
-        (path / name).write_bytes(name.encode() * 100)
-    (path / "messages").mkdir()
-    (path / "messages" / "1").write_bytes(b"first")
-    settle()
-    return path
+from unit.support.copies import copy_of, nobody, settle, small
+from unit.support.folders import archived, make_rich, make_sparse
 
 
 def test_a_copy_without_a_copy_ahead_is_whole(tmp_path: Path) -> None:
@@ -247,64 +221,6 @@ def test_what_vanishes_in_the_middle_of_its_copy_leaves_nothing(
     monkeypatch.undo()
     assert not (source / name).exists()
     settle()
-    copying.finish(nobody)
-    assert archived(tmp_path / "copy") == archived(source)
-
-
-def away_and_back(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Have ``folder`` renamed away when a pass returns to it for its metadata, and back before the next one."""
-    read, away = precopy.read_xattrs, folder.with_name("away")
-
-    def rename(path: bytes) -> None:
-        if path == os.fsencode(folder) and folder.exists():
-            folder.rename(away)
-
-    monkeypatch.setattr(precopy, "read_xattrs", lambda path: (rename(path), read(path))[1])
-
-
-@pytest.mark.parametrize("name", ["messages", "deep", "deep/er"])
-def test_a_folder_that_was_away_for_a_moment_comes_back_with_all_that_is_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    source = small(tmp_path / "it")
-    (source / "deep" / "er").mkdir(parents=True)
-    (source / "deep" / "er" / "1").write_bytes(b"1")
-    settle()
-    copying = copy_of(source)
-    away_and_back(monkeypatch, source / name)
-    copying._pass(nobody)
-    monkeypatch.undo()
-    (source / name).with_name("away").rename(source / name)
-    settle()
-    copying.finish(nobody)
-    assert archived(tmp_path / "copy") == archived(source)
-
-
-@pytest.mark.parametrize("passes", [1, 2])
-def test_names_of_one_file_stay_so_when_a_folder_is_renamed(tmp_path: Path, passes: int) -> None:
-    source = small(tmp_path / "it")
-    (source / "z").mkdir()
-    for name in ("x", "y"):
-        os.link(source / "messages" / "1", source / "z" / name)
-    settle()
-    copying = copy_of(source)
-    copying._pass(nobody)
-    (source / "messages").rename(source / "archive")
-    settle()
-    for _more in range(1, passes):
-        copying._pass(nobody)
-    copying.finish(nobody)
-    assert archived(tmp_path / "copy") == archived(source)
-    assert (tmp_path / "copy" / "archive" / "1").stat().st_nlink == 3
-
-
-@pytest.mark.parametrize("name", ["index", "messages"])
-def test_the_last_pass_misses_what_was_taken_from_the_copy(tmp_path: Path, name: str) -> None:
-    source = small(tmp_path / "it")
-    copying = copy_of(source)
-    copying.ahead(nobody)
-    lost = tmp_path / "copy" / name
-    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
     copying.finish(nobody)
     assert archived(tmp_path / "copy") == archived(source)
 
