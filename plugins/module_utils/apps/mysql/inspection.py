@@ -44,7 +44,7 @@ METHODS = ("physical", "logical")
 def preflight(options: Options, action: str) -> Dict[str, Any]:
     """Return checks and facts. A restore or verify works without a running server and looks at tool and places only."""
     checks, facts = inspect_server(options) if action == "backup" else inspect_target(options)
-    if action == "restore" and facts and not options.get("restore_to") and not options.get("restore_database"):
+    if action == "restore" and facts and not options.get("restore_to") and not options.get("database"):
         checks += left_logs_check(product_named(facts["product"]), Path(facts["datadir"]))
     facts["services"] = [{"service": facts["service"]}] if facts.get("service") else []
     facts.update(defaults_extra_file=options.get("defaults_extra_file") or "")  # the seal asks the server again
