@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 from ...errors import BackstayError, CommandFailed, Refused
 from ...files import write_atomic
@@ -71,15 +71,37 @@ def give_directories(server: Instance, folders: List[str]) -> None:
 
 
 def give_directory(server: Instance, folder: Path) -> None:
-    """Make ``folder``, which the operator names, for the server's account; as root, if the worker is root there."""
+    """Make ``folder``, which the operator names, for the server's account; as root, if the worker is root there.
+
+    Raise Refused where it cannot be made, or is no longer what was made.
+    """
     if server.executor.remote:
         give_directories(server, [str(folder)])
         return
-    missing = [path for path in [folder, *folder.parents] if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(mode=0o755)
-    if missing:
-        os.chown(str(folder), *server.executor.ids(server.account))
+    missing = [path.name for path in [folder, *folder.parents] if not path.exists()]
+    if not missing:
+        return
+    try:
+        _make_below(folder.parents[len(missing) - 1], missing[::-1], server.executor.ids(server.account))
+    except OSError as error:
+        raise Refused(f"{folder} cannot be made: {error.strerror}", f"make it for the account {server.account}") from error
+
+
+def _make_below(parent: Path, names: List[str], owner: Tuple[int, int]) -> None:
+    """Make directories below each other in ``parent``, the last one for ``owner`` (user and group number).
+
+    Whoever owns what is above may put a link in the place of one that was just made: none is followed.
+    """
+    descriptor = os.open(str(parent), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in names:
+            os.mkdir(name, 0o755, dir_fd=descriptor)
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        os.fchown(descriptor, *owner)
+    finally:
+        os.close(descriptor)
 
 
 def give_file(server: Instance, path: Path, content: bytes) -> None:

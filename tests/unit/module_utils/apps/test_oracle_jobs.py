@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import subprocess
 import time
@@ -135,6 +136,42 @@ def test_what_a_scratch_instance_leaves_in_the_software_is_removed(server: clien
 def test_missing_directories_are_made_for_the_account(server: client.Instance, tmp_path: Path) -> None:
     instances.give_directories(server, [str(tmp_path / "a" / "b"), str(tmp_path / "a" / "c"), "+DATA"])
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["b", "c"]
+
+
+def test_a_directory_that_the_operator_names_is_the_accounts(server: client.Instance, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "u05").symlink_to(tmp_path / "disk")  # what leads there already is the operator's own
+    instances.give_directory(server, tmp_path / "u05" / "a" / "b")
+    instances.give_directory(server, tmp_path / "u05" / "a" / "b")
+    assert (tmp_path / "disk" / "a" / "b").owner() == getpass.getuser()
+    (tmp_path / "disk" / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(Refused, match="cannot be made"):
+        instances.give_directory(server, tmp_path / "disk" / "nowhere")
+
+
+@pytest.mark.parametrize("swapped", ["a", "b"])
+def test_a_directory_that_becomes_a_link_meanwhile_does_not_lead_root_elsewhere(
+    server: client.Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
+) -> None:
+    """The account may own what is above it, and put a link in the place of what root has just made there."""
+    given: list[Any] = []
+    make = os.mkdir
+
+    def mkdir(path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        make(path, mode, dir_fd=dir_fd)
+        if Path(path).name == swapped:
+            made = tmp_path / "own" / {"a": "a", "b": "a/b"}[swapped]
+            made.rmdir()
+            made.symlink_to(tmp_path / "roots")
+
+    (tmp_path / "own").mkdir()
+    (tmp_path / "roots").mkdir()
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    monkeypatch.setattr(os, "chown", lambda *what: given.append(what))
+    monkeypatch.setattr(os, "fchown", lambda *what: given.append(what))
+    with pytest.raises(Refused, match="cannot be made"):
+        instances.give_directory(server, tmp_path / "own" / "a" / "b")
+    assert given == [] and list((tmp_path / "roots").iterdir()) == []
 
 
 def test_every_call_takes_a_job_and_arguments() -> None:
