@@ -192,7 +192,7 @@ def test_logs_outside_the_data_directory_would_outlive_a_restore_in_place(server
     (tmp_path / "logs" / "bin.000007").touch()
     (check,) = left_logs(options)
     assert check["status"] == "failed" and f"{tmp_path}/logs" in check["detail"] and "backstay_restore_to" in check["hint"]
-    for elsewhere in ({"restore_to": str(tmp_path / "side")}, {"restore_database": "shop"}):
+    for elsewhere in ({"restore_to": str(tmp_path / "side")}, {"database": "shop"}):
         assert left_logs(dict(options, **elsewhere)) == []
     assert left_logs(options, "verify") == []
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -222,9 +223,9 @@ def test_a_dump_is_loaded_with_the_time_of_its_backup(tmp_path: Path, monkeypatc
     monkeypatch.setattr(logical, "read_again", lambda *_arguments: {"tables": {}})
     monkeypatch.setattr(logical, "schemas", lambda _options: [])
     fed: list[tuple[str, ...]] = []
-    monkeypatch.setattr(logical, "feed", lambda _job, _product, _options, path, *more: fed.append((path.name, *more)))
+    monkeypatch.setattr(logical, "feed", lambda _job, _product, _options, path, *more, account: fed.append((path.name, *more)))
     seen: dict[str, Any] = {"side": None, "checks": []}
     job: Any = SimpleNamespace(specification={}, seen=seen, begin_step=lambda *_what: None, work=tmp_path)
-    logical.load(job, {"directory": str(tmp_path), "user": "mysql"})
+    logical.load(job, {"directory": str(tmp_path), "user": getpass.getuser()})
     assert fed == [("data.sql", "--init-command=SET timestamp=1794619800")]
     assert [item["name"] for item in seen["checks"] if item["status"] == "warning"] == ["events"]

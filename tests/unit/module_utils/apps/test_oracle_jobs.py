@@ -7,17 +7,11 @@ import getpass
 import os
 import re
 import subprocess
-import time
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import (
-    capture,
     client,
     dictionary,
     instances,
@@ -25,12 +19,9 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import 
     side,
     target,
 )
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.dictionary import Log, State
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.history import Link
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
 from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
-from ansible_collections.backstay.fleet.plugins.module_utils.moment import now, parse_moment
-from ansible_collections.backstay.fleet.plugins.module_utils.worker import newest, steps
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import steps
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from unit.support.sandbox import Sandbox
 from unit.support.steps import good
@@ -363,74 +354,6 @@ def test_what_cannot_be_cleaned_up_does_not_take_the_result_along(job: Job) -> N
 
 
 # What a receipt says
-
-
-class Elsewhere:
-    """The executor of a database host whose clock is not the worker's; it tells whole seconds."""
-
-    remote = True
-
-    def __init__(self, ahead: float) -> None:
-        self._ahead = ahead
-
-    def clock(self) -> float:
-        return float(int(time.time() + self._ahead))
-
-
-def captured(kind: str, monkeypatch: pytest.MonkeyPatch, ahead: float = 0.0, logs: Sequence[int] = (5, 6)) -> Any:
-    """Return a job whose capture of ``kind`` with ``logs`` is done; the database's host has a clock that is ``ahead``."""
-    database = {"dbid": 7, "resetlogs": 100, "scn": 70, "name": "ORCL"}
-    found = [Log("1", number, number * 10, number * 10 + 10, True, "", 0) for number in logs]
-    written = {"pieces": {}, "files": {"1": {"level": "0", "from": 0, "scn": 55}}, "logs": found}
-    monkeypatch.setattr(capture, "server_of", lambda _job: client.Instance("ORCL", "/home", "oracle"))
-    monkeypatch.setattr(capture, "folder_of", lambda _job: Path("/pieces"))
-    monkeypatch.setattr(capture, "target_of", lambda _job: Path("/pieces"))
-    monkeypatch.setattr(capture, "ask", lambda _server, _questions: {"files": [["1", "/u02/system01.dbf", "100"]]})
-    monkeypatch.setattr(dictionary, "written", lambda _server, _folder: written)
-    monkeypatch.setattr(dictionary, "read_state", lambda _server: State(database, {}, {}))
-    facts: dict[str, Any] = defaultdict(str, database, version="19")
-    seen = {"link": Link("s1", "parent", {"1": 5}), "first": {"1": 5}, "scn": 70, "oldest": 55, "reason": ""}
-    return SimpleNamespace(
-        specification={"kind": kind, "set": "s2", "source": "erp-db1", "app": "oracle", "facts": facts},
-        seen={"oracle": seen, "checks": [], "artifacts": []},
-        access=SimpleNamespace(url_file="/url"),
-        executor=Elsewhere(ahead),
-    )
-
-
-@pytest.mark.parametrize("ahead", [-100.0, 0.0, 100.0])
-def test_a_data_set_is_as_old_as_the_later_of_both_clocks(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
-    """A restore to a moment begins with a set that holds nothing from after it, and the moment is one of the host's clock."""
-    job = captured("full", monkeypatch, ahead)
-    before = now()
-    found = parse_moment(capture.seal(job)["consistent_at"])
-    assert found >= before and found >= before + timedelta(seconds=ahead)
-    assert found <= now() + timedelta(seconds=max(ahead, 0) + 1)
-
-
-@pytest.mark.parametrize(
-    ("first", "logs", "words"),
-    [
-        ({"1": 4}, [5, 6], "log 4 of thread 1 is missing in the set"),
-        ({"1": 5}, [5, 7], "log 7 of thread 1 does not continue log 5"),
-        ({"1": 5, "2": 9}, [5, 6], "logs of a thread are missing"),
-    ],
-)
-@pytest.mark.parametrize("kind", ["log", "full"])
-def test_a_log_that_is_missing_when_logs_are_sealed_breaks_the_history(
-    monkeypatch: pytest.MonkeyPatch, kind: str, first: dict[str, int], logs: list[int], words: str
-) -> None:
-    """Else every log backup would fail in the same way until somebody asks for a full one."""
-    job, broken = captured(kind, monkeypatch, logs=logs), []
-    job.seen["oracle"].update(first=first, link=Link("s1", "parent", first))
-    monkeypatch.setattr(newest, "mark_broken", lambda *words: broken.append(words))
-    if kind == "full" and first == {"1": 4}:
-        capture.seal(job)  # a data set needs what its files need, and no more
-        return
-    with pytest.raises(BackstayError, match=words):
-        capture.seal(job)
-    assert [found[:3] for found in broken] == ([("erp-db1", "oracle", "/url")] if kind == "log" else [])
-    assert all(words in found[3] for found in broken)
 
 
 def test_a_name_that_is_no_place_on_this_host_is_not_believed(server: client.Instance, tmp_path: Path) -> None:
