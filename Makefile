@@ -22,7 +22,7 @@ venv: $(VENV)/.installed ## Create the virtual environment
 unit: venv ## Fast tests, no lab needed (under 60 s)
 	$(BIN)/pytest -q -n 2 tests/unit
 
-local: venv ## Roles and callbacks through a real ansible-playbook on this machine, no lab needed
+local: venv ## Whole workers, an sshd, roles through ansible-playbook: processes on this machine, no lab needed
 	$(BIN)/pytest -q -n 2 tests/local
 
 lint: venv ## ruff, mypy, ansible-lint (production), changelog fragments

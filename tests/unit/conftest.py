@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 from collections.abc import Iterator
@@ -27,20 +28,26 @@ settings.register_profile("thorough", parent=settings.get_profile("quick"), max_
 settings.load_profile("quick")
 
 
-@pytest.fixture(autouse=True)
-def hang_limit() -> Iterator[None]:
-    """Fail a test that hangs instead of waiting for somebody to notice."""
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Fail a test that hangs for ``seconds`` instead of waiting for somebody to notice."""
 
     def give_up(_signal: int, _frame: Any) -> None:
-        raise TimeoutError(f"the test did not end within {_HANG_SECONDS} s")
+        raise TimeoutError(f"the test did not end within {seconds} s")
 
     former = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, _HANG_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
+
+
+@pytest.fixture(autouse=True)
+def hang_limit() -> Iterator[None]:
+    with limited(_HANG_SECONDS):
+        yield
 
 
 @pytest.fixture
