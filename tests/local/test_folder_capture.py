@@ -139,14 +139,14 @@ def test_a_method_that_the_filesystem_lacks_is_refused_before_anything_stops(san
 def test_what_the_operating_system_refuses_is_a_sentence(
     sandbox: Sandbox, folders: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listdir = os.listdir
+    opened = os.open
 
-    def refuse(path: Any = ".") -> list[Any]:
-        if os.fsencode(path).endswith(b"/sub"):
+    def refuse(path: Any, *flags: Any, **where: Any) -> int:
+        if path == b"sub":
             raise PermissionError(13, "Permission denied", path)
-        return listdir(path)
+        return opened(path, *flags, **where)
 
-    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     result = sandbox.run(sandbox.backup(save(folders), **FILES))
     assert result["error"]["code"] == "command"
     assert result["error"]["message"] == f"cannot copy {folders[0]}/sub: Permission denied"

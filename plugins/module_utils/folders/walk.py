@@ -93,6 +93,9 @@ def walk(root: bytes, leave_out: Selection, vanished: Callable[[bytes], None], n
                     stack.append(_Listing.of(_open_same(own, listing.descriptor, status), path, leave_out))
             except (FileNotFoundError, NotADirectoryError):
                 vanished(path)
+            except OSError as error:
+                error.filename = os.path.join(name or root, path)  # it has only the last name, or a descriptor's
+                raise
     finally:
         for listing in stack:
             os.close(listing.descriptor)
