@@ -109,6 +109,7 @@ def measure(folder: Path, kind: str, gib: float, share: float) -> dict[str, Any]
             "outage_seconds": job.seen["outage_seconds"],
         }
         picture.remove()
+        job.clean_up()  # it holds its folders open, and the filesystem with them
         must(["sync", "--file-system", str(point)])
         begun = time.monotonic()
         must(["cp", "--archive", "--reflink=never", str(source), str(point / "copy")])
