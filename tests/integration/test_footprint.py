@@ -31,7 +31,7 @@ def control_state(fleet: Fleet) -> list[tuple[str, int, int]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["backup", "restore", pytest.param("verify", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["backup", *(pytest.param(name, marks=pytest.mark.long) for name in ("restore", "verify"))])
 def test_check_mode_changes_nothing(first_set: str, live: App, playbooks: Playbooks, fleet: Fleet, name: str) -> None:
     live.quiesce()
     before = footprint(fleet, live)

@@ -7,7 +7,8 @@ from lab_tools import shop
 from lab_tools.fleet import SPARE, Fleet
 from lab_tools.waiting import wait_until
 
-LONG = ("test_moving_data_comes_back_after_a_total_loss[stage]",)  # its log backups are staged, see test_mysql_pitr
+# Its log backups are staged, see test_mysql_pitr; test_restore_fleet restores to another host.
+LONG = ("test_moving_data_comes_back_after_a_total_loss[stage]", "test_restore_to_another_host")
 
 
 class Adapter:

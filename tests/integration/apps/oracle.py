@@ -7,6 +7,7 @@ from lab_tools import oracle
 from lab_tools.fleet import Fleet
 
 LONG = (
+    "test_restore_to_another_host",
     "test_quiesced_data_comes_back_with_equal_hashes",
     "test_one_damaged_blob_is_noticed_and_live_data_stays",
     "test_the_sets_are_listed",
