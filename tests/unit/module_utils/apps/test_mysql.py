@@ -21,6 +21,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import (
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import land
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.support.programs import program
 
 VALUES = {
     "version": "11.8.3-MariaDB-0+deb13u1-log",
@@ -35,20 +36,6 @@ VALUES = {
     "innodb_undo_directory": "./",
     "aria_log_dir_path": "./",
 }
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder whose programs are found first."""
-    place = tmp_path / "programs"
-    place.mkdir()
-    monkeypatch.setattr(process, "_PATH", f"{place}:{process._PATH}")
-    return place
-
-
-def program(folder: Path, name: str, script: str) -> None:
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(0o755)
 
 
 # Preflight

@@ -17,22 +17,9 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import (
     replay,
 )
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import land
+from unit.support.programs import program
 
 VERSION = "11.8.3-MariaDB"
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder whose programs are found first."""
-    place = tmp_path / "programs"
-    place.mkdir()
-    monkeypatch.setattr(process, "_PATH", f"{place}:{process._PATH}")
-    return place
-
-
-def program(folder: Path, name: str, script: str) -> None:
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(0o755)
 
 
 def test_a_host_in_the_defaults_file_leads_nobody_to_another_server(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
