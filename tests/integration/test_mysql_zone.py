@@ -37,12 +37,12 @@ def test_local_times_come_back_as_they_were(elsewhere: Adapter, playbooks: Playb
     assert repository.receipt(fleet, full["set"], HOST)["facts"]["time_zone"] == ZONE
     # A statement that is logged as such, and a change of the table, which is logged as a statement in every format.
     shop.sql(
-        fleet, "SET SESSION binlog_format = STATEMENT; INSERT INTO shop.local_times VALUES (1, NOW()), (2, FROM_UNIXTIME(0))"
+        fleet, "SET SESSION binlog_format = STATEMENT; INSERT INTO shop.local_times VALUES (1, NOW()), (2, FROM_UNIXTIME(3600))"
     )
     shop.sql(fleet, "ALTER TABLE shop.local_times ADD COLUMN changed DATETIME DEFAULT CURRENT_TIMESTAMP")
     rows = "SELECT * FROM shop.local_times ORDER BY id"
     wanted = shop.sql(fleet, rows)
-    assert "1970-01-01 01:00:00" in wanted
+    assert "1970-01-01 02:00:00" in wanted
     playbooks.run("backup", "--limit", HOST, backstay_kind="log").demand()
 
     shop.destroy(fleet)
