@@ -129,7 +129,8 @@ def await_server(options: Dict[str, Any], timeout: float, process: Optional[subp
             query(options, "SELECT 1")
             return
         except BackstayError as error:
-            hopeless = "Access denied" in error.message or (process is not None and process.poll() is not None)
+            refused = "Access denied" in error.message or "is not loaded" in error.message  # ... the plugin of the account
+            hopeless = refused or (process is not None and process.poll() is not None)
             if hopeless or time.monotonic() > deadline:
                 raise ApplicationDown(f"the restored server does not answer: {error.message}") from error
             time.sleep(0.2)

@@ -35,7 +35,15 @@ from .logs import next_stream, warn_of_history
 from .objects import loose_tables, object_names
 from .products import Product, product_named
 from .replay import client_argv
-from .server_tables import ACCOUNTS_CHANGED, NAMED_ZONES, NO_ACCOUNTS, accounts_state, has_named_zones
+from .server_tables import (
+    ACCOUNTS_CHANGED,
+    NAMED_ZONES,
+    NO_ACCOUNTS,
+    accounts_state,
+    has_named_zones,
+    install_plugins,
+    installed_plugins,
+)
 from .side import configure, option_file, start_side, stop_side
 
 if TYPE_CHECKING:
@@ -101,6 +109,7 @@ def seal(job: Job) -> Dict[str, Any]:
             "counts_after": after,
             "tables": found["tables"],
             "accounts": accounts,
+            "plugins": installed_plugins(options),
             "history": facts["history"],
             "versioned": facts["versioned"],
         },
@@ -161,6 +170,9 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     start_side(job, dict(arguments, detached=False))
     options = {"socket": f"{directory}/server.sock", "no_defaults": True}
     await_server(options, 300, job.seen["side"])
+    _install_plugins(
+        job, options, dict(receipt["facts"].get("plugins") or {}, **({} if accounts.exists() else product.root_plugin))
+    )
     _forget_own_gtids(product, options)
     job.begin_step("load the dump", dump.stat().st_size)
     feed(job, product, options, dump, f"--init-command=SET timestamp={_began(receipt)}", account=user)
@@ -175,6 +187,15 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     elif product.lock_root:
         query(options, product.lock_root)
     stop_side(job, {})
+
+
+def _install_plugins(job: Job, options: Options, wanted: Dict[str, str]) -> None:
+    problems = install_plugins(options, wanted)
+    if problems:
+        detail = "the source has plugins that this host cannot load, accounts that need one cannot log in: " + "; ".join(
+            problems
+        )
+        job.seen["checks"].append({"name": "plugins", "status": "warning", "detail": detail})
 
 
 _OWN_ACCOUNTS = re.compile(rb"(CREATE USER|GRANT .*? TO) [`'](mysql\.(sys|session|infoschema)|mariadb\.sys)[`']@")

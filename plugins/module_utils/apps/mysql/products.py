@@ -47,6 +47,7 @@ class Product(NamedTuple):
     side_lines: Tuple[str, ...]  # of a server on a copy: nobody reaches it, nothing of the host's own server
     initialise: Tuple[str, ...]  # makes an empty data directory; {options}, {data}, {account}
     lock_root: str  # what makes root of an empty server the host's root; empty: it is
+    root_plugin: Dict[str, str]  # ... and the plugin and library that this needs
     dump_options: Tuple[str, ...]
     dump_place: Tuple[str, ...]  # the dump says its place in the binary log
     dump_gtids: Tuple[str, ...]  # ... when the server has GTIDs
@@ -98,6 +99,7 @@ MARIADB = Product(
         "--auth-root-authentication-method=socket",
     ),
     lock_root="",
+    root_plugin={},
     dump_options=_DUMP,
     dump_place=("--master-data=2",),
     dump_gtids=(),
@@ -142,6 +144,7 @@ MYSQL = Product(
     side_lines=("skip-networking", "skip-log-bin", "skip-replica-start", "loose-mysqlx=OFF", "plugin-load-add=auth_socket.so"),
     initialise=("mysqld", "--defaults-file={options}", "--initialize-insecure", "--datadir={data}", "--user={account}"),
     lock_root="ALTER USER root@localhost IDENTIFIED WITH auth_socket",
+    root_plugin={"auth_socket": "auth_socket.so"},
     dump_options=(*_DUMP, "--no-tablespaces"),
     dump_place=("--source-data=2",),
     dump_gtids=("--set-gtid-purged=ON",),

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from typing import List
+import re
+from typing import Dict, List
 
+from ...errors import BackstayError
 from .client import Options, query
 from .products import Product
 
@@ -17,6 +19,32 @@ NAMED_ZONES = (
     " not be there"
 )
 ACCOUNTS_CHANGED = "accounts were changed while the backup ran, so no logs can continue the dump; the next backup makes it good"
+
+
+_PLUGIN, _LIBRARY = re.compile(r"[A-Za-z0-9_]{1,64}\Z"), re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+
+
+def installed_plugins(options: Options) -> Dict[str, str]:
+    """Return the library of every plugin that was installed by a statement; accounts may need one to log in."""
+    return {row[0]: row[1] for row in query(options, "SELECT name, dl FROM mysql.plugin ORDER BY 1")}
+
+
+def install_plugins(options: Options, wanted: Dict[str, str]) -> List[str]:
+    """Install the plugins that a fresh server lacks; return a sentence about each that this host does not have.
+
+    ``wanted`` comes from a receipt, so only plain names are taken; the server looks into its own plugin directory only.
+    """
+    there, problems = installed_plugins(options), []
+    for name, library in sorted(wanted.items()):
+        if name in there:
+            continue
+        try:
+            if not (_PLUGIN.match(name) and _LIBRARY.match(library)):
+                raise BackstayError("that is no name of a plugin")
+            query(options, f"INSTALL PLUGIN {name} SONAME '{library}'")
+        except BackstayError as error:
+            problems.append(f"{name} ({library}): {error.message}")
+    return problems
 
 
 def accounts_state(product: Product, options: Options) -> List[List[str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import inspection, logical, products, server_tables
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import CommandFailed
 from ansible_collections.backstay.fleet.plugins.module_utils.files import write_json
 
 STATE = [["mysql.global_priv", "1"]]
@@ -35,6 +36,7 @@ def test_logs_continue_only_a_dump_that_has_what_they_need(
     monkeypatch.setattr(logical, "loose_tables", lambda _options: [])
     monkeypatch.setattr(logical, "accounts_state", lambda _product, _options: states.pop(0))
     monkeypatch.setattr(logical, "has_named_zones", lambda _options: zones)
+    monkeypatch.setattr(logical, "installed_plugins", lambda _options: {})
     monkeypatch.setattr(logical, "next_stream", lambda _job, _place: ({"id": "s"}, ""))
     seen: dict[str, Any] = {"artifacts": [{"name": name} for name in artifacts]}
     job: Any = SimpleNamespace(work=tmp_path, specification={"facts": {**facts, **more}, "kind": "full"}, seen=seen)
@@ -69,3 +71,27 @@ def test_every_table_of_accounts_is_compared(monkeypatch: pytest.MonkeyPatch) ->
     for product, table in ((products.MARIADB, "mysql.global_priv"), (products.MYSQL, "mysql.user")):
         assert server_tables.accounts_state(product, {}) == STATE
         assert asked[-1].startswith("CHECKSUM TABLE ") and table in asked[-1] and "mysql.db" in asked[-1]
+
+
+def test_plugins_that_a_fresh_server_lacks_are_installed_and_no_other_words_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def query(_options: Any, sql: str) -> list[list[str]]:
+        if sql.startswith("SELECT"):
+            return [["clone", "mysql_clone.so"]]
+        said.append(sql)
+        if "absent" in sql:
+            raise CommandFailed("Can't open shared library 'absent.so'")
+        return []
+
+    monkeypatch.setattr(server_tables, "query", query)
+    wanted = {
+        "clone": "mysql_clone.so",
+        "auth_socket": "auth_socket.so",
+        "absent": "absent.so",
+        "x; DROP": "a.so",
+        "y": "../a.so",
+    }
+    problems = server_tables.install_plugins({}, wanted)
+    assert said == ["INSTALL PLUGIN absent SONAME 'absent.so'", "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'"]
+    assert [text.split(" ")[0] for text in problems] == ["absent", "x;", "y"]
