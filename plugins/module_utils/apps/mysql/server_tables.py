@@ -35,13 +35,16 @@ def install_plugins(options: Options, wanted: Dict[str, str]) -> List[str]:
     ``wanted`` comes from a receipt, so only plain names are taken; the server looks into its own plugin directory only.
     """
     there, problems = installed_plugins(options), []
+    # What the options of this server loaded cannot be installed, only noted for its next start.
+    loaded = {row[0] for row in query(options, "SELECT plugin_name FROM information_schema.plugins")}
     for name, library in sorted(wanted.items()):
         if name in there:
             continue
         try:
             if not (_PLUGIN.match(name) and _LIBRARY.match(library)):
                 raise BackstayError("that is no name of a plugin")
-            query(options, f"INSTALL PLUGIN {name} SONAME '{library}'")
+            noted = f"INSERT INTO mysql.plugin (name, dl) VALUES ('{name}', '{library}')"
+            query(options, noted if name in loaded else f"INSTALL PLUGIN {name} SONAME '{library}'")
         except BackstayError as error:
             problems.append(f"{name} ({library}): {error.message}")
     return problems
