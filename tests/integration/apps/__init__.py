@@ -17,6 +17,7 @@ class App(Protocol):
     host: str
     spare: str
     restore_to: str
+    proofs: int  # checks that a verification makes at least
 
     def __init__(self, fleet: Fleet) -> None: ...
 

@@ -18,6 +18,7 @@ class Adapter:
     host = shop.HOST
     spare = SPARE
     restore_to = "/var/lib/backstay-side"
+    proofs = 2
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet

@@ -21,6 +21,7 @@ class Adapter:
     host = oracle.HOST
     spare = oracle.SPARE
     restore_to = "/u02/side"
+    proofs = 2
     transports = ("stage",)  # the server writes the pieces itself
 
     def __init__(self, fleet: Fleet) -> None:

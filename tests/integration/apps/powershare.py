@@ -26,6 +26,7 @@ class Adapter:
     host = "mail1"
     spare = "mail2"
     restore_to = "/Volumes/Mail HD/backstay side"
+    proofs = 1  # the manifest: no second server runs beside the live one
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
