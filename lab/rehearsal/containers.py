@@ -182,6 +182,7 @@ def tear_down(lab: Lab) -> None:
     in_parallel(remove_container, containers_of(lab))
     if network_exists(lab):
         must(["podman", "network", "rm", "--force", lab.name])
+    volumes.remove_shared(lab)
     volumes.detach_everything(lab)
     left = volumes.loop_devices_of(lab)
     if left:

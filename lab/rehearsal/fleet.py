@@ -24,12 +24,13 @@ FILESYSTEMS = ("ext4", "xfs", "btrfs")
 class Volume:
     """A directory of a host that may be its own file system.
 
-    mib is the size in MiB; 0 means an ordinary directory of the host.
+    mib is the size in MiB; 0 means an ordinary directory of the host. shared is a name: all volumes of a lab with it are one.
     """
 
     path: str
     mib: int = 0
     filesystem: str = "ext4"
+    shared: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directories of hosts with a file system of their own: loop-mounted images of a fixed size."""
+"""Directories of hosts with a file system of their own (loop-mounted images of a fixed size), or one that several hosts see."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from rehearsal import fleet
 from rehearsal.fleet import Host, Lab, Volume
 from rehearsal.shell import LabError, must, run
 
@@ -51,8 +52,22 @@ def attach(lab: Lab, host: Host, volume: Volume) -> None:
 
 
 def mount_options(lab: Lab, host: Host) -> list[str]:
-    """podman --volume options for the host's sized volumes."""
-    return [word for v in host.volumes if v.mib for word in ("--volume", f"{mount_point(lab, host, v)}:{v.path}")]
+    """podman --volume options for the host's sized and shared volumes."""
+    sources = {v.path: str(mount_point(lab, host, v)) for v in host.volumes if v.mib}
+    sources.update({v.path: shared_name(lab, v) for v in host.volumes if v.shared})
+    return [word for path, source in sources.items() for word in ("--volume", f"{source}:{path}")]
+
+
+def shared_name(lab: Lab, volume: Volume) -> str:
+    """Name of podman's volume behind a shared one; podman makes it for the first host that needs it."""
+    return f"{lab.name}-{volume.shared}"
+
+
+def remove_shared(lab: Lab) -> None:
+    """Remove the lab's shared volumes; no host has them any more."""
+    for name in sorted({shared_name(lab, v) for host in fleet.every_host() for v in host.volumes if v.shared}):
+        if run(["podman", "volume", "exists", name]).returncode == 0:
+            must(["podman", "volume", "rm", name])
 
 
 def attach_all(lab: Lab, host: Host) -> None:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import yaml
-from rehearsal import containers, fleet, image
+from rehearsal import containers, fleet, image, volumes
 from rehearsal.fleet import CHECKOUT, LAB_SOURCES, Volume
 from rehearsal.shell import LabError
 
@@ -110,6 +110,16 @@ def test_the_command_that_makes_a_host_changes_its_label_with_its_definition(tmp
     bigger = fleet.with_volumes(HOSTS, ["offsite1:/srv/backstay=64"])[0]
     assert label(HOSTS[0]) == label(HOSTS[0])
     assert len({*label(HOSTS[0]), *label(bigger), *label(HOSTS[0], "image:2")}) == 3
+
+
+def test_hosts_that_share_a_volume_see_the_same_one_and_no_other_lab_does(tmp_path):
+    def mounts(name):
+        lab = fleet.Lab(name, 42200, HOSTS, tmp_path)
+        return {host.name: volumes.mount_options(lab, host) for host in HOSTS if any(v.shared for v in host.volumes)}
+
+    one, two = mounts("one"), mounts("two")
+    assert one == {name: ["--volume", "one-pieces:/srv/pieces"] for name in ("oracle1", "spare1")}
+    assert one != two
 
 
 def test_image_hash_follows_content_names_and_executable_bits(tmp_path):
