@@ -10,6 +10,7 @@ from typing import Any, Dict
 from ... import layout
 from ...checks import Check, new_check, space_check
 from ...errors import BackstayError
+from ...executors import LocalExecutor
 from ...files import free_bytes
 from .client import Instance, sqlplus
 from .text import quoted
@@ -66,8 +67,8 @@ def staging_check(server: Instance, host: str) -> Check:
         return new_check("staging", "failed", f"the server cannot write into staging: {detail}", hint)
     finally:
         with contextlib.suppress(OSError, BackstayError):
-            server.executor.remove(place / name)
-            server.executor.remove(place)
+            # By whoever made it: on a share that is root of the worker, and the account may not remove a folder from root's.
+            (server.executor if place != folder else LocalExecutor()).remove(place)
     if size <= 0:
         return new_check("staging", "failed", f"what the server wrote into {place} arrived empty", "is it another file system?")
     return new_check("staging", "ok", f"{place.parent}{', pulled from there' if place != folder else ''}")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the seal of an Oracle set says: how old it is, and that a hole in its logs is no history."""
+"""Oracle: where pieces come, and what the seal of a set says: how old it is, and that a hole in its logs is no history."""
 
 from __future__ import annotations
 
+import getpass
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,14 +13,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import (
     capture,
     client,
     dictionary,
+    places,
 )
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.dictionary import Log, State
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.history import Link
-from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CommandFailed
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
 from ansible_collections.backstay.fleet.plugins.module_utils.moment import now, parse_moment
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import newest
 
@@ -90,3 +94,24 @@ def test_a_log_that_is_missing_when_logs_are_sealed_breaks_the_history(
         capture.seal(job)
     assert [found[:3] for found in broken] == ([("erp-db1", "oracle", "/url")] if kind == "log" else [])
     assert all(words in found[3] for found in broken)
+
+
+def test_the_probe_on_a_share_is_removed_by_the_worker_who_made_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The folder around it is root's, so the account of the server, as whom the executor logs in, could not."""
+
+    class Share(LocalExecutor):
+        remote = True
+
+        def remove(self, path: Path) -> None:
+            raise CommandFailed(f"rm: cannot remove {path}: Permission denied")
+
+    monkeypatch.setattr(layout, "ROOT", tmp_path / "root")
+    sqlplus = tmp_path / "home" / "bin" / "sqlplus"
+    sqlplus.parent.mkdir(parents=True)
+    sqlplus.write_text(f"#!/bin/sh\necho CREATE CONTROLFILE > {tmp_path}/root/staging/erp-db1+oracle/probe/controlfile.sql\n")
+    sqlplus.chmod(0o755)
+    server = client.Instance("ORCL", str(tmp_path / "home"), getpass.getuser(), executor=Share())
+    assert places.staging_check(server, "erp-db1")["status"] == "ok"
+    assert list((tmp_path / "root" / "staging" / "erp-db1+oracle").iterdir()) == []
