@@ -236,9 +236,19 @@ def holder_of(specification: Dict[str, Any]) -> Dict[str, Any]:
     return {**{name: specification[name] for name in ("run", "host", "action")}, "worker": socket.gethostname()}
 
 
+def resource_lock(specification: Dict[str, Any]) -> Path:
+    """Return the file whose lock the job holds on this worker.
+
+    Two hosts that it works for may both have a database ORCL, so a resource of another machine has that in its name.
+    """
+    way = specification.get("executor") or {}
+    place = f"{way['account']}@{way['address']}:{way.get('port', 22)} " if "address" in way else ""
+    return layout.resource_lock(place + specification["resource"])
+
+
 def lock_resource(specification: Dict[str, Any]) -> Lock:
     """Take the lock of the job's resource. Raise Busy naming the run that holds it."""
-    path = layout.resource_lock(specification["resource"])
+    path = resource_lock(specification)
     lock = Lock(path)
     if not lock.take(dict(holder_of(specification), pid=os.getpid())):
         other = lock_holder(path) or {"run": "unknown"}

@@ -21,7 +21,7 @@ from ..folders.filesystem import remove_snapshot
 from ..process import require, run
 from ..undo import SERVICE_SECONDS, Entry, identity, needed_services
 from . import launch, services, swap
-from .folder import JobFolder, Lock, all_folders, holder_of, jobs_of, lock_holder, lock_resource, start_lock
+from .folder import JobFolder, Lock, all_folders, holder_of, jobs_of, lock_holder, lock_resource, resource_lock, start_lock
 from .job import Job
 
 _COMMAND_SECONDS = 3600
@@ -166,7 +166,7 @@ def release_abandoned() -> int:
     """
     found = 0
     for folder in all_folders():
-        if lock_holder(layout.resource_lock(folder.specification()["resource"])):
+        if lock_holder(resource_lock(folder.specification())):
             continue
         if folder.result() is None or folder.undo_entries():
             release(folder)

@@ -198,6 +198,20 @@ def test_a_holder_is_told_apart_from_a_looker_at_once(tmp_path: Path) -> None:
     other.release()
 
 
+def test_a_resource_of_another_machine_is_not_that_of_the_same_name_elsewhere() -> None:
+    """Databases are called alike on many hosts, and one backup machine works for all of them at once."""
+    far = {"name": "ssh", "address": "erp-db1", "account": "oracle", "access": "/a", "directory": "/b"}
+    common = dict(SPECIFICATION, resource="oracle:ORCL")
+    held = [lock_resource(common), lock_resource(dict(common, executor=far))]
+    held.append(lock_resource(dict(common, executor=dict(far, address="crm-db1"))))
+    held.append(lock_resource(dict(common, executor=dict(far, port=2222))))
+    with pytest.raises(Busy, match="oracle:ORCL is in use by run run-00001"):
+        lock_resource(dict(common, run="run-00002", host="alias", executor=dict(far, port=22)))
+    assert len({*held}) == 4
+    for lock in held:
+        lock.release()
+
+
 def test_a_resource_in_use_is_refused_naming_the_run() -> None:
     held = lock_resource(dict(SPECIFICATION))
     with pytest.raises(Busy, match=r"mysql:/var/lib/mysql is in use by run run-00001 \(backup of shop-db1\)") as refusal:
