@@ -120,5 +120,6 @@ class ActionModule(ActionBase):
         if problems:
             error["message"] += f" - and the application is not back: {problems}"
         if result.get("put_back"):
-            error["hint"] = f"The former data is kept; put it back with: {result['put_back']}"
+            on = f" on {result['worker']}" if "worker" in result else ""
+            error["hint"] = f"The former data is kept; put it back{on} with: {result['put_back']}"
         return failed(answer, WorkerFailed(error))

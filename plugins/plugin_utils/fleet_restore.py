@@ -108,13 +108,14 @@ def hindrance(unit: Unit, known: Mapping[str, Mapping[str, Any]], good: Collecti
 def outcome(job: Mapping[str, Any], reason: str = "") -> dict[str, Any]:
     """Return the outcome of a unit from what the task that ran its ``job`` returned; with a ``reason`` it failed.
 
-    A job that exchanged live data has ``put_back``, the command for the target that brings the former data back.
+    A job that exchanged live data has ``put_back``, the command for the target that brings the former data back, or for the
+    ``worker`` of the target where that is another machine.
     """
     result = job.get("result") or {}
     if job.get("unreachable"):
         reason = f"the connection was lost, the job may go on by itself: {job.get('msg', '')}"
     answer = {"status": FAILED if reason else RESTORED, "reason": reason, "seconds": duration(result.get("events") or [])}
-    answer.update({key: result[key] for key in ("run", "target", "bytes", "aside", "put_back") if result.get(key)})
+    answer.update({key: result[key] for key in ("run", "target", "bytes", "aside", "put_back", "worker") if result.get(key)})
     if answer.get("aside") and not answer.get("put_back"):
         program = f"{_WORKERS}/{worker_archive.version()}.pyz"
         answer["put_back"] = f"sudo python3 {program} put-back {result['folder']}"
@@ -180,7 +181,7 @@ def summary_lines(units: Sequence[Unit], words: Verdicts) -> list[str]:
         else:
             line += f": {word['reason']}"
         if word.get("put_back"):
-            line += f" - to put the former data back, on {unit['target']}: {word['put_back']}"
+            line += f" - to put the former data back, on {word.get('worker', unit['target'])}: {word['put_back']}"
         lines.append(line)
     good = [name for name, word in words.items() if word["status"] in _GOOD]
     restored = sum(word["status"] == RESTORED for word in words.values())

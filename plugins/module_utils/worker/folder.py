@@ -231,6 +231,16 @@ def start_lock(run_id: str) -> Iterator[None]:
         starting.release()
 
 
+def about(specification: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what a result says of its job.
+
+    ``worker`` where that is another machine than the protected host: there the job's folder is, and what is run on it.
+    """
+    found = {name: specification[name] for name in ("run", "host", "source", "app", "action")}
+    remote = (specification.get("executor") or {}).get("name", "local") != "local"
+    return dict(found, worker=socket.gethostname()) if remote else found
+
+
 def holder_of(specification: Dict[str, Any]) -> Dict[str, Any]:
     """Return what a lock says of the job that holds it."""
     return {**{name: specification[name] for name in ("run", "host", "action")}, "worker": socket.gethostname()}

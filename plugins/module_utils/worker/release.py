@@ -21,7 +21,18 @@ from ..folders.filesystem import remove_snapshot
 from ..process import require, run
 from ..undo import SERVICE_SECONDS, Entry, identity, needed_services
 from . import launch, services, swap
-from .folder import JobFolder, Lock, all_folders, holder_of, jobs_of, lock_holder, lock_resource, resource_lock, start_lock
+from .folder import (
+    JobFolder,
+    Lock,
+    about,
+    all_folders,
+    holder_of,
+    jobs_of,
+    lock_holder,
+    lock_resource,
+    resource_lock,
+    start_lock,
+)
 from .job import Job
 
 _COMMAND_SECONDS = 3600
@@ -143,8 +154,7 @@ def _unhold(folder: JobFolder) -> List[str]:
 
 def failure(folder: JobFolder, error: BackstayError, release_problems: List[str]) -> Dict[str, Any]:
     """Return the result of a job that failed with ``error``."""
-    specification = folder.specification()
-    result = {key: specification[key] for key in ("run", "host", "source", "app", "action")}
+    result = about(folder.specification())
     result.update(status="failed", error=error.as_dict(), step=_last_step(folder), release_problems=release_problems)
     exchanged = swap.exchanged(folder.path)
     if exchanged:

@@ -23,7 +23,7 @@ from ..moment import now, parse_moment
 from ..overview import overview
 from ..process import run
 from . import launch, release, standby, swap
-from .folder import JobFolder, jobs_of, prune_collected, start_lock, write_secrets
+from .folder import JobFolder, about, jobs_of, prune_collected, start_lock, write_secrets
 from .job import open_access
 from .preflight import inspect, reach
 
@@ -95,10 +95,13 @@ def _require_whole_data(mine: List[JobFolder], specification: Dict[str, Any]) ->
         elif any(map(swap.lies_aside, swap.exchanged(folder.path))):
             unsettled = folder
     if unsettled is not None:
+        worker = about(unsettled.specification()).get("worker")
+        on = f", on {worker}" if worker else ""
         raise Refused(
             f"a restore of {specification['app']} on {specification['host']} failed in run {unsettled.path.name};"
             " what it exchanged is not proved",
-            f"put the former data back first: {release.put_back_command(unsettled)} (keep-restored instead keeps what came)",
+            f"put the former data back first{on}: {release.put_back_command(unsettled)}"
+            " (keep-restored instead keeps what came)",
         )
 
 

@@ -13,7 +13,7 @@ from ..job import validate_job
 from ..redact import redact
 from . import swap
 from .backup import run_backup
-from .folder import JobFolder, Lock, holder_of, lock_resource
+from .folder import JobFolder, Lock, about, holder_of, lock_resource
 from .job import Job
 from .land import planned
 from .release import failure, put_back_command, remove_made, undo
@@ -94,8 +94,7 @@ def run_job(path: Path) -> int:
 
 
 def _success(job: Job) -> Dict[str, Any]:
-    specification = job.specification
-    return dict({key: specification[key] for key in ("run", "host", "source", "app", "action")}, status="ok")
+    return dict(about(job.specification), status="ok")
 
 
 def _concluded(job: Job, result: Dict[str, Any]) -> Dict[str, Any]:

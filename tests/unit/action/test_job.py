@@ -111,7 +111,8 @@ def test_an_application_that_is_not_back_is_in_the_sentence() -> None:
 
 def test_the_way_back_is_in_the_sentence() -> None:
     command = "sudo /usr/bin/python3 /var/lib/backstay/worker/ab.pyz put-back /var/lib/backstay/jobs/r"
-    assert command in failure(put_back=command)["msg"]
+    assert f"put it back with: {command}" in failure(put_back=command)["msg"]
+    assert f"put it back on backup1 with: {command}" in failure(put_back=command, worker="backup1")["msg"]
 
 
 class Client:

@@ -181,6 +181,13 @@ def test_a_failure_keeps_the_hosts_own_command() -> None:
     assert found["seconds"] == 0
 
 
+def test_the_way_back_of_a_backup_machine_is_there() -> None:
+    result = {"run": "r1", "put_back": "sudo it", "worker": "backup1"}
+    word = fleet_restore.outcome({"result": result}, "it broke")
+    (line, *_rest) = fleet_restore.summary_lines([SHOP], {"shop": word})
+    assert line == "shop: FAILED: it broke - to put the former data back, on backup1: sudo it"
+
+
 def test_a_failure_before_the_job_and_a_lost_connection_are_failures() -> None:
     assert fleet_restore.outcome({}, "no room") == {"status": "failed", "reason": "no room", "seconds": None}
     lost = fleet_restore.outcome({"unreachable": True, "msg": "timed out"})

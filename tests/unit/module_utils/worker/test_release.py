@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
-from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, Busy, CommandFailed
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, BadInput, Busy, CommandFailed
 from ansible_collections.backstay.fleet.plugins.module_utils.process import Finished
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import release, services, swap
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder, Lock, lock_resource
@@ -110,6 +111,14 @@ def test_nothing_is_started_or_removed_while_live_data_lies_aside(sandbox: Sandb
     result = folder.result() or {}
     assert look(Path(result["aside"])) == {"ibdata1": b"live"}
     assert result["put_back"].endswith(f"put-back {folder.path}")
+
+
+def test_the_result_of_a_backup_machine_says_where_its_command_is_one(sandbox: Sandbox) -> None:
+    """On the protected host, where somebody looks first, that command is not found."""
+    far = {"name": "ssh", "address": "erp-db1", "account": "oracle", "access": "/a", "directory": "/b", "staging": "pull"}
+    found = release.failure(sandbox.create(sandbox.backup([good()], executor=far)), BackstayError("it broke"), [])
+    assert found["worker"] == socket.gethostname()
+    assert "worker" not in release.failure(sandbox.create(sandbox.backup([good()], run="run-2")), BackstayError("it broke"), [])
 
 
 def test_put_back_stops_exchanges_and_starts(sandbox: Sandbox, folder: JobFolder) -> None:
