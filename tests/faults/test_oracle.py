@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from faults.exchanges import WORKER_DIED
@@ -12,6 +13,15 @@ from faults.scene import Scene
 from lab_tools import oracle
 from lab_tools.playbooks import Run
 
+# Changes one byte of a block in a piece.
+FLIP = """
+import glob
+with open(sorted(glob.glob("/var/lib/backstay/staging/oracle1+oracle/*/pieces/data_*"))[0], "r+b") as piece:
+    place = piece.seek(-1000, 2)
+    byte = piece.read(1)[0]
+    piece.seek(place)
+    piece.write(bytes([byte ^ 1]))
+"""
 AREA = "ALTER SYSTEM SET db_recovery_file_dest_size = {}"
 
 
@@ -35,24 +45,16 @@ def mounted(scene: Scene) -> Iterator[None]:
     scene.fleet.run(scene.host, "systemctl", "restart", f"oracle@{oracle.SID}", f"orawriter@{oracle.SID}")
 
 
-@contextmanager
-def knob(scene: Scene, name: str, content: str) -> Iterator[None]:
-    """Turn a knob of the stand-in for a while."""
-    path = f"{oracle.KNOBS.format(oracle.SID)}/{name}"
-    scene.fleet.shell(
-        scene.host, f"install -d -o oracle {path.rpartition('/')[0]}; cat > {path}; chmod 666 {path}", stdin=content
-    )
-    try:
-        yield
-    finally:
-        scene.fleet.run(scene.host, "rm", "-f", path)
-
-
 def demand_restorable(scene: Scene, commit: oracle.Commit) -> None:
     """Demand that the newest set leads to behind ``commit``, as RMAN itself reads it."""
     run = scene.playbooks.run("verify", "--limit", scene.host, backstay_only_app="oracle", backstay_set=scene.good[-1])
     (detail,) = [item["detail"] for item in run.demand().record["checks"] if item["name"] == "RESTORE VALIDATE"]
     assert int(detail.split(" to ")[1].split()[0]) > commit.scn, f"{detail} lacks {commit.scn}"
+
+
+def await_file(path: str) -> str:
+    """Return the command that waits until a file is there."""
+    return f"for i in $(seq 1200); do test -e {path} && break; sleep 0.1; done; test -e {path}"
 
 
 def newest_archived_log(scene: Scene) -> str:
@@ -70,6 +72,15 @@ def test_a_database_that_is_not_open_is_named(scene: Scene) -> None:
         attempt(scene).refused("the instance is not started")
     finally:
         scene.fleet.run(scene.host, "systemctl", "start", f"oracle@{oracle.SID}", f"orawriter@{oracle.SID}")
+
+
+def test_a_way_to_the_database_that_leads_nowhere_is_named(scene: Scene) -> None:
+    attempt(scene, app_oracle_connect="/@ERP").refused(
+        "the listener does not know the service (ORA-12514", "app_oracle_connect"
+    )
+    attempt(scene, app_oracle_connect="sys/secret@ERP").refused("must be / or /@ALIAS", "keep the password in a wallet")
+    nowhere = {"app_oracle_sid": "GONE", "app_oracle_home": ""}
+    attempt(scene, **nowhere).refused("/etc/oratab does not name the home of GONE", "set app_oracle_home")
 
 
 def test_noarchivelog_is_refused_and_never_changed(scene: Scene) -> None:
@@ -90,6 +101,22 @@ def test_staging_that_the_server_cannot_write_to(scene: Scene) -> None:
         attempt(scene).refused("staging", "cannot write")
     finally:
         scene.fleet.run(scene.host, "rm", "-f", "/var/lib/backstay/staging/oracle1+oracle/probe")
+    scene.fleet.run(scene.host, "chmod", "o-x", "/var/lib")  # root gets there, the account of the server does not
+    try:
+        attempt(scene).refused("the server cannot write into staging", "the account oracle needs a way to")
+    finally:
+        scene.fleet.run(scene.host, "chmod", "o+x", "/var/lib")
+
+
+def test_a_full_disk_in_the_middle(scene: Scene) -> None:
+    with oracle.knob(scene.fleet, "disk_full_after", "200000"):
+        attempt(scene, "full").refused("RMAN: the disk is full", "make room, then run again")
+
+
+def test_a_harmless_warning_of_rman_is_a_warning_of_a_good_set(scene: Scene) -> None:
+    with oracle.knob(scene.fleet, "standby_unreachable", "1"):
+        checks = log_backup(scene)["checks"]
+    assert [item["status"] for item in checks if "RMAN-06820" in item["detail"]] == ["warning"], checks
 
 
 def test_a_full_recovery_area(scene: Scene) -> None:
@@ -117,10 +144,29 @@ def test_a_log_that_is_gone_forces_a_full_set_and_says_so(scene: Scene) -> None:
     log_backup(scene)
     lost = newest_archived_log(scene)
     scene.fleet.run(scene.host, "rm", lost)
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    scn = oracle.commits(scene.fleet, scene.host, newest=1)[0].scn
     done = log_backup(scene)
     assert done["kind"] == "full"
     assert any("archived log" in check["detail"] and "is gone" in check["detail"] for check in done["checks"])
     assert log_backup(scene)["kind"] == "log"
+    run = scene.playbooks.run("restore", "--limit", scene.host, backstay_confirm=scene.host, backstay_moment=moment)
+    run.refused(f"{moment} cannot be restored", "earlier: 20", "later: 20")
+    run = scene.playbooks.run("restore", "--limit", scene.host, backstay_confirm=scene.host, backstay_position=f"scn:{scn}")
+    run.refused(f"position scn:{scn} cannot be restored", "the newest moment that can be restored is")
+
+
+def test_a_log_that_disappears_during_a_backup(scene: Scene) -> None:
+    """RMAN stops (RMAN-06059). What it took is no set, and the next log backup is a full one, not the same failure again."""
+    log_backup(scene)
+    lost = newest_archived_log(scene)
+    with oracle.knob(scene.fleet, "hold_at", "backup_datafile_4") as standing:
+        running = scene.start("backup", backstay_kind="full")
+        scene.fleet.shell(scene.host, f"{await_file(standing)}; rm {lost}")
+    scene.failed(running, "capture", "an archived log is gone from the disk", "the next backup is a full one")
+    done = log_backup(scene)
+    assert done["kind"] == "full"
+    assert any("an archived log is gone" in check["detail"] for check in done["checks"]), done["checks"]
 
 
 def test_somebody_elses_incremental_backup_in_between(scene: Scene) -> None:
@@ -134,7 +180,7 @@ def test_somebody_elses_incremental_backup_in_between(scene: Scene) -> None:
 
 @pytest.mark.parametrize("point", ["backup_datafile_4", "backup_archivelog"])
 def test_rman_killed(scene: Scene, point: str) -> None:
-    with knob(scene, "kill_rman_at", point):
+    with oracle.knob(scene.fleet, "kill_rman_at", point):
         attempt(scene, "full").refused("RMAN was killed by SIGKILL")
     assert scene.backup(backstay_kind="incremental").records[-1]["kind"] in ("full", "incremental")
 
@@ -146,11 +192,29 @@ def test_a_piece_that_is_cut_off_or_exchanged_is_no_set(scene: Scene) -> None:
         (f"for f in {pieces}/data_*; do truncate -s 100 $f; break; done", "RMAN wrote"),
         (f"for f in {pieces}/data_*; do mv $f $f.bak; break; done", "which is not there"),
     ):
-        path = f"{oracle.KNOBS.format(oracle.SID)}"
-        with knob(scene, "hold_at", "backup_archivelog"):
+        with oracle.knob(scene.fleet, "hold_at", "backup_archivelog") as standing:
             running = scene.start("backup", backstay_kind="full")
-            scene.fleet.shell(scene.host, f"for i in $(seq 600); do test -e {path}/held && break; sleep 0.1; done; {spoil}")
+            scene.fleet.shell(scene.host, f"{await_file(standing)}; {spoil}")
         scene.failed(running, "capture", words)
+
+
+def test_a_piece_in_which_a_byte_was_changed_is_noticed_by_rman(scene: Scene) -> None:
+    """Its size is right, so only RMAN's own sums tell: a verification fails, a restore gives up and keeps the former files."""
+    with oracle.knob(scene.fleet, "hold_at", "backup_archivelog") as standing:
+        running = scene.start("backup", backstay_kind="full")
+        scene.fleet.shell(scene.host, await_file(standing))
+        scene.fleet.run(scene.host, "python3", "-", stdin=FLIP)
+    chosen = {"backstay_only_app": "oracle", "backstay_set": scene.succeeded(running)["set"]}
+    words = "a backup piece is missing, truncated or damaged"
+    scene.playbooks.run("verify", "--limit", scene.host, **chosen).refused(words)
+    scene.fleet.run(scene.host, "systemctl", "stop", f"orawriter@{oracle.SID}")
+    commit = oracle.commits(scene.fleet, scene.host, newest=1)[0]
+    run = scene.playbooks.run("restore", "--limit", scene.host, backstay_confirm=scene.host, **chosen).refused(
+        words, "put it back"
+    )
+    scene.fleet.shell(scene.host, run.record["put_back"])
+    oracle.check(scene.fleet, scene.host, known=commit)
+    oracle.start_writer(scene.fleet, scene.host)
 
 
 def test_the_upload_fails_and_the_logs_are_removed(scene: Scene) -> None:
@@ -184,7 +248,7 @@ def test_rman_killed_in_a_restore_keeps_both(scene: Scene) -> None:
     scene.fleet.run(scene.host, "systemctl", "stop", f"orawriter@{oracle.SID}")
     commit = oracle.commits(scene.fleet, scene.host, newest=1)[0]
     options = ("--limit", scene.host)
-    with knob(scene, "kill_rman_at", "restore_datafile_4"):
+    with oracle.knob(scene.fleet, "kill_rman_at", "restore_datafile_4"):
         run = scene.playbooks.run("restore", *options, backstay_only_app="oracle", backstay_confirm=scene.host)
     run.refused("RMAN was killed by SIGKILL", "put it back with")
     assert not oracle.ask_check(scene.fleet, scene.host)["ok"]

@@ -12,7 +12,7 @@ import pytest
 from lab_tools import repository, shop
 from lab_tools.fleet import CHECKOUT, Fleet
 from lab_tools.playbooks import Playbooks, Run
-from lab_tools.waiting import wait_until
+from lab_tools.waiting import seconds_pass, wait_until
 
 SIDE = "/var/lib/backstay-side"
 
@@ -49,14 +49,6 @@ def standing(fleet: Fleet) -> shop.Commit:
     shop.stop_writer(fleet)
     facts = shop.check(fleet)
     return shop.Commit("", facts["last_ledger_id"], facts["last_ledger_hash"], "")
-
-
-def seconds_pass(count: float) -> str:
-    """Wait until the clock shows a later second by ``count`` and return the moment in the middle."""
-    begin = datetime.now(UTC)
-    wait_until(lambda: (datetime.now(UTC) - begin).total_seconds() > 2 * count, "the clock moves", 60)
-    middle = begin.timestamp() + count
-    return datetime.fromtimestamp(middle, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from integration import apps
 from lab_tools import oracle, repository
 from lab_tools.fleet import CHECKOUT, OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks, Run
-from lab_tools.waiting import wait_until
+from lab_tools.waiting import seconds_pass, wait_until
 
 pytestmark = pytest.mark.long  # in short the common round trip speaks for Oracle
 
@@ -40,13 +40,6 @@ def some_commits(fleet: Fleet, count: int = 20) -> list[oracle.Commit]:
     before = oracle.commits(fleet)[-1].number
     wait_until(lambda: oracle.commits(fleet)[-1].number >= before + count, f"{count} commits")
     return [item for item in oracle.commits(fleet) if item.number > before]
-
-
-def seconds_pass(count: float) -> str:
-    """Wait until the clock shows a later second by ``count`` and return the moment in the middle."""
-    begin = datetime.now(UTC)
-    wait_until(lambda: (datetime.now(UTC) - begin).total_seconds() > 2 * count, "the clock moves", 60)
-    return datetime.fromtimestamp(begin.timestamp() + count, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +84,8 @@ def test_what_lies_behind_the_last_log_is_refused(timeline: Timeline, playbooks:
     scn = timeline.sets["log2"]["position"]["not_after"]["scn"]
     restore(playbooks, backstay_position=f"scn:{scn + 1}").refused("cannot be restored", "newest moment that can be restored")
     restore(playbooks, backstay_position="gtid:0-1-2").refused("is no position of an Oracle database")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    restore(playbooks, backstay_moment=now).refused(f"{now} cannot be restored", "earlier: 20", "there is nothing later")
 
 
 def test_everything_is_lost_and_a_point_between_two_commits_comes_back(
@@ -116,6 +111,8 @@ def test_before_the_incarnation_only_when_asked_for_and_moments_in_the_clock_of_
 
 
 def test_after_a_restore_the_next_log_backup_is_a_full_one(timeline: Timeline, playbooks: Playbooks) -> None:
+    options = {"backstay_kind": "log", "app_oracle_full_when_broken": False}
+    playbooks.run("backup", "--limit", oracle.HOST, **options).refused("chain: ", "make a full backup: -e backstay_kind=full")
     done = back_up(playbooks, "log")
     assert done["kind"] == "full"
     assert any("a full backup is made" in check["detail"] for check in done["checks"])
@@ -123,10 +120,12 @@ def test_after_a_restore_the_next_log_backup_is_a_full_one(timeline: Timeline, p
 
 
 def test_other_paths(fleet: Fleet, playbooks: Playbooks, timeline: Timeline) -> None:
-    """SET NEWNAME and SWITCH; three files are called system01.dbf."""
+    """SET NEWNAME and SWITCH; three files are called system01.dbf. Two channels and sections on the way there."""
     oracle.start_writer(fleet)
+    back_up(playbooks, "full", app_oracle_channels=2, app_oracle_section_size="256K")
     known = oracle.commits(fleet, newest=1)[0]
-    back_up(playbooks, "full")
+    made = back_up(playbooks, "incremental", app_oracle_channels=2, app_oracle_cumulative=True, app_oracle_check_logical=False)
+    assert made["kind"] == "incremental"
     assert oracle.destroy(fleet)
     restore(playbooks, app_oracle_directory="/u02/moved").demand()
     oracle.check(fleet, known=known)
@@ -134,8 +133,11 @@ def test_other_paths(fleet: Fleet, playbooks: Playbooks, timeline: Timeline) -> 
     assert len([name for name in files if name.endswith("_system01.dbf")]) == 3
     names = oracle.sql(fleet, "SELECT name FROM v$datafile UNION SELECT member FROM v$logfile").split()
     assert all(name.startswith("/u02/moved/") for name in names)
-    restore(playbooks, app_oracle_directory="/u02/moved", app_oracle_previous_incarnation=True).demand()
+    more = {"app_oracle_landing": "/u02/landing", "app_oracle_channels": 2, "app_oracle_parameters": "always"}
+    restore(playbooks, app_oracle_directory="/u02/moved", app_oracle_previous_incarnation=True, **more).demand()
     oracle.check(fleet, known=known)
+    controls = oracle.sql(fleet, "SELECT value FROM v$parameter WHERE name = 'control_files'")
+    assert controls.count("/u02/moved/") == 2, controls
     aside = fleet.run(oracle.HOST, "find", "/u02", "-path", "*/aside-*", "-name", "log*_redo*")
     assert len(aside.split()) == len([name for name in names if "/log" in name]), "online logs move aside, too"
 
@@ -158,6 +160,8 @@ def test_two_databases_on_one_host(fleet: Fleet, playbooks: Playbooks, need: Cal
     playbooks.run("offsite", *both, "--limit", f"{OFFSITE},oracle2,oracle2-stock").demand()
     runs = playbooks.run("backup", *both, "--limit", "oracle2,oracle2-stock").demand()
     assert {record["host"]: record["status"] for record in runs.records} == {"oracle2": "ok", "oracle2-stock": "ok"}
+    other_set = {"backstay_source": "oracle2-stock", "backstay_confirm": "oracle2"}
+    playbooks.run("restore", *both, "--limit", "oracle2", **other_set).refused("lives here, the set is of STOCK")
     known = oracle.commits(fleet, "oracle2", "SALES", 1)[0]
     playbooks.run("backup", "--limit", "oracle2", backstay_kind="log").demand()
     oracle.destroy(fleet, "oracle2", "SALES")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from lab_tools.fleet import Fleet
@@ -83,6 +85,17 @@ def sql(fleet: Fleet, statement: str, host: str = HOST, sid: str = SID) -> str:
 def rman(fleet: Fleet, commands: str, host: str = HOST, sid: str = SID) -> str:
     """Run commands of RMAN, as an administrator would, and return what it said."""
     return fleet.run(host, *command("rman", "target", "/", "nocatalog", sid=sid), stdin=f"{commands}\nEXIT;\n")
+
+
+@contextmanager
+def knob(fleet: Fleet, name: str, content: str, host: str = HOST) -> Iterator[str]:
+    """Turn a knob of the stand-in while the block runs; gives the file that appears where ``hold_at`` has RMAN stand still."""
+    place = KNOBS.format(SID)
+    fleet.shell(host, f"install -d -o oracle {place}; cat > {place}/{name}; chmod 666 {place}/{name}", stdin=content)
+    try:
+        yield f"{place}/held"
+    finally:
+        fleet.run(host, "rm", "-f", f"{place}/{name}", f"{place}/held")
 
 
 def destroy(fleet: Fleet, host: str = HOST, sid: str = SID) -> str:
