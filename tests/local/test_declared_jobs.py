@@ -23,6 +23,26 @@ from ansible_collections.backstay.fleet.plugins.module_utils.job import KINDS, s
 from unit.support.contract import APP_ENTRY_POINTS
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def powershare(*kinds: str) -> dict[str, Any]:
+    """Return the facts of a machine with these PowerShare servers."""
+    servers = [
+        {
+            "kind": kind,
+            "title": f"{kind} server",
+            "folder": f"/Volumes/Post/PowerShare {kind.capitalize()} Data",
+            "yard": f"/Volumes/Post/.backstay-PowerShare {kind.capitalize()} Data",
+            "name": f"PowerShare {kind.capitalize()} Data",
+            "service": f"powershare-{kind}.service",
+            "bytes": 1 << 30,
+            "prefs": [f"PowerShare {kind.capitalize()} Prefs"],
+        }
+        for kind in kinds
+    ]
+    return {"datadir": servers[0]["folder"], "kind": "full", "servers": servers}
+
+
 APPS = sorted(path.name[len("app_") :] for path in (ROOT / "roles").glob("app_*"))
 # What preflight of each app finds; a new app adds its own.
 FACTS: dict[str, dict[str, Any]] = {
@@ -53,22 +73,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "parent_lsn": "12345",
         "log_bytes": 1 << 20,
     },
-    "powershare": {
-        "datadir": "/Volumes/Post/PowerShare Mail Data",
-        "kind": "full",
-        "servers": [
-            {
-                "kind": "mail",
-                "title": "mail server",
-                "folder": "/Volumes/Post/PowerShare Mail Data",
-                "yard": "/Volumes/Post/.backstay-PowerShare Mail Data",
-                "name": "PowerShare Mail Data",
-                "service": "powershare-mail.service",
-                "bytes": 1 << 30,
-                "prefs": ["PowerShare Mail Prefs"],
-            }
-        ],
-    },
+    "powershare": powershare("mail"),
     "oracle": {"kind": "full", "data_bytes": 1 << 30, "log_bytes": 1 << 20, "services": [{"service": "oracle@ORCL"}]},
 }
 LANDING = {"land", "land_files"}
@@ -89,6 +94,13 @@ WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "aside": ("restore", "restore", {"backstay_restore_to": "/srv/side"}),
     "restore logs": ("restore", "restore", LOGS),
     "verify logs": ("verify", "verify", LOGS),
+}
+# What only one app can be told.
+BOTH = {"backstay_facts": powershare("mail", "catalog")}
+HOOKS = {"app_files_before": ["/opt/ledger/freeze"], "app_files_after": ["/opt/ledger/thaw"]}
+OWN_WAYS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
+    "files": {"prepare hooks": ("prepare", HOOKS), "restore hooks": ("restore", HOOKS)},
+    "powershare": {"prepare both": ("prepare", BOTH), "restore both": ("restore", BOTH)},
 }
 
 
@@ -117,6 +129,8 @@ def tasks_of(app: str) -> list[dict[str, Any]]:
         if more.get("kind", "full") not in load_app(app).KINDS:
             continue
         given = {"backstay_facts": dict(FACTS[app], kind=more["kind"])} if "kind" in more else more
+        tasks += [include(app, entry, values(app, entry) | given), keep(f"{app} {way}", f"app_{app}_job")]
+    for way, (entry, given) in OWN_WAYS.get(app, {}).items():
         tasks += [include(app, entry, values(app, entry) | given), keep(f"{app} {way}", f"app_{app}_job")]
     for entry in ("preflight", "finish"):
         tasks.append(include(app, entry, values(app, entry)))
@@ -242,3 +256,52 @@ def test_a_missing_contract_variable_is_named(kept: dict[str, Any], app: str, en
 @pytest.mark.parametrize("app", APPS)
 def test_a_call_without_an_entry_point_says_what_to_call(kept: dict[str, Any], app: str) -> None:
     assert "tasks_from" in str(kept[f"{app} main without anything"])
+
+
+def words(kept: dict[str, Any], name: str) -> list[str]:
+    """Return each step in a word: what it does, and to what."""
+    found = []
+    for step in kept[name]["steps"]:
+        kind = step_type(step)
+        about = step[kind]
+        told = {"service": "{name} {state}", "command": "{argv}", "app": "{call}", "swap": "{target}"}.get(kind, "")
+        told = told or ("{artifact}" if "artifact" in about else "{path}" if "path" in about else "{folder}")
+        found.append(f"{kind} {told.format(**about)}")
+    return found
+
+
+def test_two_servers_on_one_machine_are_never_down_together_in_a_backup(kept: dict[str, Any]) -> None:
+    """PS-1, PS-5: each is stopped for its own picture only, and what takes long comes when both run again."""
+    folders = [server["folder"] for server in BOTH["backstay_facts"]["servers"]]
+    each = [
+        [
+            f"copy_ahead {folder}",
+            f"service powershare-{kind}.service stopped",
+            f"picture {folder}",
+            "app confirm_quit",
+            f"service powershare-{kind}.service resumed",
+        ]
+        for kind, folder in zip(("mail", "catalog"), folders, strict=True)
+    ]
+    taken = ["archive mail", "archive catalog", "capture mail-prefs", "capture catalog-prefs"]
+    assert words(kept, "powershare prepare both") == [*each[0], *each[1], *taken]
+
+
+def test_both_servers_of_a_machine_are_landed_and_proved_before_either_stops(kept: dict[str, Any]) -> None:
+    """PS-4, PS-6"""
+    done = words(kept, "powershare restore both")
+    assert done[:4] == ["land mail", "prove mail", "land catalog", "prove catalog"]
+    for kind in ("mail", "catalog"):
+        service, folder = f"service powershare-{kind}.service", f"swap /Volumes/Post/PowerShare {kind.capitalize()} Data"
+        assert done.index(f"{service} stopped") + 1 == done.index(folder) < done.index(f"{service} started")
+    assert done[-2:] == ["app confirm_running"] * 2
+
+
+@pytest.mark.parametrize("way", ["prepare", "restore"])
+def test_commands_of_the_operator_enclose_the_stop_and_are_undone(kept: dict[str, Any], way: str) -> None:
+    done = words(kept, f"files {way} hooks")
+    before, after = (f"command {HOOKS[name]}" for name in ("app_files_before", "app_files_after"))
+    services = [index for index, name in enumerate(done) if name.startswith("service")]
+    assert done.index(before) + 1 == services[0] and services[-1] + 1 == done.index(after)
+    (step,) = [step for step in kept[f"files {way} hooks"]["steps"] if step.get("command", {}).get("undo")]
+    assert step["command"] == {"argv": HOOKS["app_files_before"], "undo": HOOKS["app_files_after"]}

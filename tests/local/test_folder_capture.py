@@ -15,7 +15,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
 from ansible_collections.backstay.fleet.plugins.module_utils.folders import filesystem
 from ansible_collections.backstay.fleet.plugins.module_utils.job import validate_job
-from ansible_collections.backstay.fleet.plugins.module_utils.worker import picture, release
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import capture, picture, release
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder, lock_holder
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan
 from ansible_collections.backstay.fleet.plugins.module_utils.yard import yard
@@ -125,6 +125,23 @@ def test_a_copy_that_does_not_fit_is_refused_before_anything_stops(
     assert result["error"]["code"] == "space"
     assert "1.0 MiB are free" in result["error"]["message"]
     assert sandbox.service_calls() == []
+    assert nothing_left(folders)
+
+
+def test_staging_beside_the_copy_counts_before_anything_stops(
+    sandbox: Sandbox, folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the two would fit alone: the copy beside the data, and the archive in staging on the same filesystem."""
+    for module in (capture, picture):
+        monkeypatch.setattr(module, "free_bytes", lambda _path: 108 << 20)
+    steps = save(folders[:1], method="copy")
+    steps[-1]["archive"]["estimate_bytes"] = 100 << 20
+    assert sandbox.run(sandbox.backup(steps, **FILES))["status"] == "ok", "a stream needs no staging"
+    calls = sandbox.service_calls()
+    result = sandbox.run(sandbox.backup(steps, **FILES, transport="stage", run="20261121T090000Z-testapp-2"))
+    assert result["error"]["code"] == "space"
+    assert f"a copy of {folders[0]} needs about 11" in result["error"]["message"]
+    assert sandbox.service_calls() == calls
     assert nothing_left(folders)
 
 
