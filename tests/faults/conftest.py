@@ -73,9 +73,12 @@ def _belongs(item: pytest.Item) -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what a short run left out."""
+    """Name what a short run left out, and say what tests have to tell."""
     for name in config.stash.get(NOT_RUN, []):
         terminalreporter.write_line(f"not run in short: {name} (make faults runs it)")
+    for report in [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]:
+        for name, value in report.user_properties if report.when == "call" else []:
+            terminalreporter.write_line(f"{name}: {value}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

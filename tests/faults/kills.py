@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from faults.conftest import MODE, SEED
 from faults.exchanges import WORKER_DIED
@@ -14,8 +17,11 @@ KILLS = {"short": 5, "full": 30}
 _PROGRAM = Path(__file__).with_name("random_kills.py")
 
 
-def kill_at_random_moments(scene: Scene) -> None:
-    """Demand that the application is active after each of many kills; what came too late to hurt is a good set."""
+def kill_at_random_moments(scene: Scene, tell: Callable[[str, object], None]) -> None:
+    """Demand that the application is active after each of many kills; what came too late to hurt is a good set.
+
+    ``tell`` (pytest's ``record_property``) gets where the kills fell, for the summary of the run.
+    """
     record = scene.backup().records[-1]
     wanted = {"run": record["run"], "count": KILLS[MODE], "longest": seconds(record), "seed": SEED}
     wanted["service"] = scene.subject.service
@@ -23,6 +29,7 @@ def kill_at_random_moments(scene: Scene) -> None:
     said = scene.fleet.run(scene.host, "python3", "-", json.dumps(wanted), stdin=_PROGRAM.read_text(), timeout=limit)
     kills = [json.loads(line) for line in said.splitlines()]
     assert len(kills) == KILLS[MODE]
+    tell(f"{len(kills)} kills", told(kills))
     assert [kill for kill in kills if kill["active"] != "active"] == [], "the application did not come back"
     assert [kill for kill in kills if kill["status"] != "ok"], "no kill came in time"
     # Those whose kill came too late; a worker that dies between commit and result leaves a set that is whole, too.
@@ -31,6 +38,13 @@ def kill_at_random_moments(scene: Scene) -> None:
     done = {kill["set"] for kill in kills if kill["status"] == "ok"}
     assert done <= set(offered) <= whole | set(scene.good)
     scene.good = offered
+
+
+def told(kills: list[dict[str, Any]]) -> str:
+    """Return in which steps the kills fell, and how many while the application was down."""
+    fell = Counter(kill["step"] if kill["status"] != "ok" else "too late" for kill in kills)
+    steps = ", ".join(f"{count} in '{step}'" for step, count in fell.most_common())
+    return f"{steps}; {sum(kill['down'] for kill in kills)} while the application was down"
 
 
 def kill_while_held_down(scene: Scene) -> None:

@@ -6,7 +6,8 @@ Read by ``kills.py`` and fed to the host's Python; standard library only. One JS
     {run, count, longest, seed, service}
 
 ``run`` is a job that succeeded and whose specification is taken, ``longest`` the seconds within which the kill falls. Prints
-one JSON line a kill: ``{run, set, delay, step, status, active}``, once the release has ended.
+one JSON line a kill: ``{run, set, delay, step, status, down, active}``, once the release has ended; ``down`` tells whether the
+service was down right before the kill, ``active`` its state at the end.
 """
 
 import contextlib
@@ -74,13 +75,15 @@ def main():
         delay = chance.uniform(0, wanted["longest"])
         pid = int(show(f"backstay-{specification['run']}.service", "MainPID") or 0)
         time.sleep(delay)
+        down = show(wanted["service"], "ActiveState") != "active"
         if pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         result = ended(specification["run"])
         (ROOT / "jobs" / specification["run"] / "collected").touch()
-        seen = {"run": specification["run"], "set": specification["set"], "delay": round(delay, 3), "status": result["status"]}
-        print(json.dumps(dict(seen, step=result.get("step", ""), active=show(wanted["service"], "ActiveState"))), flush=True)
+        seen = {"run": specification["run"], "set": specification["set"], "delay": round(delay, 3), "down": down}
+        seen.update(status=result["status"], step=result.get("step", ""), active=show(wanted["service"], "ActiveState"))
+        print(json.dumps(seen), flush=True)
 
 
 main()

@@ -18,8 +18,8 @@ GOES_ON = "/run/backstay-fault-goes-on"
 _HERE = Path(__file__).parent
 
 
-def test_worker_killed_at_random_moments(scene: Scene) -> None:
-    kill_at_random_moments(scene)
+def test_worker_killed_at_random_moments(scene: Scene, record_property: Callable[[str, object], None]) -> None:
+    kill_at_random_moments(scene, record_property)
 
 
 def test_worker_killed_while_the_application_is_held_down(scene: Scene) -> None:

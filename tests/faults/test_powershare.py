@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -15,9 +15,9 @@ from lab_tools.powershare import mail
 from lab_tools.waiting import wait_until
 
 
-def test_mail_server_comes_back_from_random_kills(scene: Scene) -> None:
+def test_mail_server_comes_back_from_random_kills(scene: Scene, record_property: Callable[[str, object], None]) -> None:
     """PS-18"""
-    kill_at_random_moments(scene)
+    kill_at_random_moments(scene, record_property)
 
 
 def test_worker_killed_while_the_mail_server_is_quit(scene: Scene) -> None:
