@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab_tools import jobs
-from lab_tools.fleet import CHECKOUT, Fleet
+from lab_tools import jobs, repository
+from lab_tools.fleet import CHECKOUT, OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks, Run, kill_whole
 from lab_tools.powershare import CATALOGS, Server, catalogs, in_order, mail
 from lab_tools.waiting import wait_until
@@ -235,6 +235,57 @@ def test_a_set_comes_back_onto_the_master_when_all_servers_are_down(servers: lis
     restore(playbooks, one).demand()
     assert one.running()
     assert at_rest(servers)
+
+
+# Both servers on one machine
+
+BOTH = "mail2"
+KINDS = ["mail", "catalog"]
+
+
+@pytest.fixture
+def both(fleet: Fleet, need: Callable[..., None], playbooks: Playbooks, tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    """The options of a run over a machine with a mail server and a catalog server of its own, both in good order."""
+    need(BOTH)
+    file = tmp_path / "both.json"
+    alone = {"app_powershare_system": "", "app_powershare_master": ""}
+    file.write_text(json.dumps({"app_powershare": {"hosts": {BOTH: alone}}}))
+    inventories = ("-i", str(CHECKOUT / "inventories" / "lab"), "-i", str(file))
+    playbooks.run("offsite", *inventories, "--limit", f"{OFFSITE},{BOTH}").demand()
+    servers = [Server(fleet, BOTH, kind) for kind in KINDS]
+    for server in servers:
+        server.repair()
+    yield (*inventories, "--limit", BOTH)
+    for server in servers:
+        server.repair()
+    assert jobs.leftovers(fleet, BOTH) == []
+
+
+@pytest.mark.long
+def test_two_servers_of_one_machine_are_quit_one_after_the_other_and_both_come_back(
+    both: tuple[str, ...], fleet: Fleet, playbooks: Playbooks
+) -> None:
+    """PS-1, PS-4, PS-5, PS-6: no other server has to stay up for a catalog of one server, and its set covers its folder."""
+    servers = [Server(fleet, BOTH, kind) for kind in KINDS]
+    known = [server.goes_on() for server in servers]
+    before = [len(times(server)) for server in servers]
+    done = playbooks.run("backup", *both, app_powershare_servers=KINDS).demand().record
+    outages = [line.split() for server, number in zip(servers, before, strict=True) for line in times(server)[number:]]
+    assert [word for _at, word in outages] == ["down", "up", "down", "up"]
+    assert outages == sorted(outages), "the catalog server was quit before the mail server was back"
+    receipt = repository.receipt(fleet, done["set"], BOTH)
+    assert [item["name"] for item in receipt["artifacts"]] == ["mail", "catalog", "mail-prefs", "catalog-prefs"]
+    audit = playbooks.run("coverage", *both, app_powershare_servers=KINDS).demand()
+    assert re.search(rf"Rooms on {BOTH} in {BOTH} 0\.\d h ago", " ".join(audit.output.split())), audit.output
+
+    for server in servers:
+        stop(server)
+        server.shell(f"rm -rf '{server.folder}'")
+    playbooks.run("restore", *both, app_powershare_servers=KINDS, backstay_confirm=BOTH).demand()
+    for server, mark in zip(servers, known, strict=True):
+        assert server.running()
+        stop(server)
+        server.prove(None, mark)
 
 
 # Roles that would make worthless sets (mutants)

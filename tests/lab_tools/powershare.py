@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from lab_tools.fleet import Answer, Fleet
+from lab_tools.fleet import CHECKOUT, Answer, Fleet
 
 PROGRAMS = "/opt/powershare"
+_SYSTEM = CHECKOUT / "lab" / "standins" / "powershare" / "system.json"
 CATALOGS = ("catalog1", "catalog2", "catalog3")
+
+
+@functools.cache
+def _installed() -> dict[str, Any]:
+    """Return the applications of every host by their role."""
+    return dict(json.loads(_SYSTEM.read_text())["hosts"])
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Server:
     @property
     def volume(self) -> str:
         """The volume's mount point."""
-        return f"/Volumes/{self.role.capitalize()} HD"
+        return str(_installed()[self.host][self.role]["volume"])
 
     @property
     def folder(self) -> str:
@@ -54,15 +62,15 @@ class Server:
 
     def ask(self, *words: str, timeout: float = 120) -> Answer:
         """Run psctl and return what it says."""
-        return self.fleet.ask(self.host, ["psctl", *words], timeout=timeout)
+        return self.fleet.ask(self.host, ["psctl", "--app", self.role, *words], timeout=timeout)
 
     def ctl(self, *words: str) -> str:
         """Run psctl and return its output. Raise AssertionError when it refuses."""
-        return self.fleet.run(self.host, "psctl", *words)
+        return self.fleet.run(self.host, "psctl", "--app", self.role, *words)
 
     def knob(self, *words: str) -> None:
         """Order trouble: a knob and its value, or ``clear``."""
-        self.fleet.run(self.host, "psknob", *words)
+        self.fleet.run(self.host, "psknob", "--app", self.role, *words)
 
     def running(self) -> bool:
         """Whether the process list names the server."""
@@ -103,7 +111,8 @@ class Server:
 
     def repair(self) -> None:
         """Bring it into good order, whatever a test did: no trouble, running, data whole or else new and empty."""
-        if self.process not in self.fleet.shell(self.host, "psknob clear; psctl status").strip().split(", "):
+        asked = f"psknob --app {self.role} clear; psctl --app {self.role} status"
+        if self.process not in self.fleet.shell(self.host, asked).strip().split(", "):
             self.fleet.ask(self.host, ["systemctl", "stop", self.unit])
             if self.ask("launch").status != 0:
                 self.renew()

@@ -92,9 +92,10 @@ def folders_of(server: str) -> list[str]:
     return [name for name, entry in system()["folders"].items() if server in entry["replicas"]]
 
 
-def catalog_servers() -> list[str]:
-    """Return all servers of the catalog system."""
-    return [name for name, apps in system()["hosts"].items() if "catalog" in apps]
+def catalog_servers(server: str) -> list[str]:
+    """Return all servers of the catalog system that a host belongs to, its own among them."""
+    systems = {name: apps["catalog"].get("system", "") for name, apps in system()["hosts"].items() if "catalog" in apps}
+    return [name for name, belongs in systems.items() if belongs == systems.get(server, "")]
 
 
 def state(app: App) -> dict[str, Any]:

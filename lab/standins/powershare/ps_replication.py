@@ -87,7 +87,7 @@ class Replicas:
     def catch_up(self) -> None:
         """Ask every other server once and take what it has more of; one that is down is passed over."""
         self.conflicts = {}
-        for peer in ps_host.catalog_servers():
+        for peer in ps_host.catalog_servers(self.server):
             if peer == self.server:
                 continue
             for name, theirs in folders(peer)["folders"].items():

@@ -43,7 +43,7 @@ def quit_application(app: App, options: argparse.Namespace) -> None:
     """Send the quit event and wait for the end."""
     if not ps_host.alive(app):
         raise Refused("procNotFound (-600)")
-    others = [name for name in ps_host.catalog_servers() if name != app.server]
+    others = [name for name in ps_host.catalog_servers(app.server) if name != app.server]
     if app.role == "catalog" and others and not any(ps_replication.folders(name)["running"] for name in others):
         raise Refused("refused: no other catalog server is running")
     with socket.socket(socket.AF_UNIX) as link:
@@ -177,7 +177,7 @@ def put(app: App, options: argparse.Namespace) -> None:
 def refuse_if_replicas_live(app: App) -> None:
     """A lost server gets its folders from the others when they all live there: no older set comes before that."""
     live: set[str] = set()
-    for name in ps_host.catalog_servers():
+    for name in ps_host.catalog_servers(app.server):
         if name != app.server:
             found = ps_replication.folders(name)["folders"]
             live |= {folder for folder, entry in found.items() if entry["state"] == "good"}
@@ -205,7 +205,7 @@ def folders(app: App, options: argparse.Namespace) -> None:
     if app.role != "catalog":
         raise Refused(f"fnfErr (-43): {app.server} has no catalog server")
     if options.system:
-        print(json.dumps({"servers": {name: ps_replication.folders(name) for name in ps_host.catalog_servers()}}))
+        print(json.dumps({"servers": {name: ps_replication.folders(name) for name in ps_host.catalog_servers(app.server)}}))
     else:
         print(json.dumps(ps_replication.folders(app.server) if ps_host.running(app) else at_rest(app)))
 

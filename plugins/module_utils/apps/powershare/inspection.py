@@ -98,10 +98,12 @@ def _for_backup(options: Options, described: List[Dict[str, Any]]) -> Tuple[List
             place = options["settings"]["preferences"]
             checks.append(new_check("prefs", "warning", f"there is no {KINDS_OF_SERVERS[server['kind']].prefs} in {place}"))
     more: Dict[str, Any] = {"data_bytes": sum(server["bytes"] for server in described)}
-    if options.get("system") and any(server["kind"] == "catalog" for server in described):
+    if any(server["kind"] == "catalog" for server in described):
         found, more["catalog"] = _own_folders(options)
-        more["system"] = options["system"]
-        checks.append(found)
+        more["system"] = options.get("system", "")
+        # A single server need not be able to tell its folders: nothing of PowerShare's own does, and only an audit wants them.
+        if more["catalog"] or more["system"] or options.get("folders"):
+            checks.append(found)
     return checks, more
 
 

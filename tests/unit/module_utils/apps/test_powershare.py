@@ -245,6 +245,17 @@ def test_the_receipt_of_a_catalog_knows_its_folders(volume: Path) -> None:
     assert (checks["catalog folders"]["status"], facts["catalog"]) == ("warning", {})
 
 
+def test_the_receipt_of_a_single_catalog_server_knows_its_folders_where_they_can_be_asked(volume: Path) -> None:
+    """PS-15: otherwise the audit would miss folders that are in its set. Apple documents no such question (PS-5 wants none)."""
+    options = dict(catalog_options(volume, {"running": True, "folders": {"Rooms": PEOPLE}}), system="")
+    checks, facts = look(volume, **options)
+    assert (checks["catalog folders"]["status"], facts["catalog"]) == ("ok", {"folders": {"Rooms": PEOPLE}})
+    checks, facts = look(volume, **dict(options, query=["false"]))
+    assert "catalog folders" not in checks and facts["catalog"] == {}
+    checks, _facts = look(volume, **dict(options, query=["false"], folders=["Rooms"]))
+    assert checks["catalog folders"]["status"] == "warning", "the inventory says that it is to be audited"
+
+
 def test_a_restore_is_decided_by_what_the_servers_say(volume: Path) -> None:
     """PS-12: a set never goes over newer copies unless that is wanted."""
     source = {"servers": {"catalog": {"bytes": 1}}, "catalog": {"folders": {"People": PEOPLE}}}
