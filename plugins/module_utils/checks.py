@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Named checks, as a preflight returns them: what was looked at, how it is, what to do about it. Pure functions."""
+"""Named checks, as a preflight returns them: what was looked at, how it is, what to do about it. They change nothing."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Dict, Union
+from typing import Dict, Iterable, Union
 
 from .files import human
 
@@ -28,3 +29,20 @@ def new_directory_check(place: Path, empty: bool) -> Check:
     if not empty:
         return new_check("target", "failed", f"{place} is not empty", "restore to a directory that does not exist yet")
     return new_check("target", "ok", str(place))
+
+
+def side_check(place: str, live: Iterable[str]) -> Check:
+    """Return the check of the directory ``place`` of a restore beside the live data, which lies in the folders ``live``.
+
+    Nothing may be laid down among live data: a server would take it for its own, and the next backup would save it.
+    """
+    plain = os.path.normpath(os.path.join("/", place.lstrip("/")))
+    if place != plain:
+        return new_check("target", "failed", f"{place} is not a plain absolute path", f"write it like {plain}")
+    if os.path.lexists(place) and not os.path.isdir(place):
+        return new_check("target", "failed", f"{place} is not a directory", "restore to a directory that does not exist yet")
+    real = os.path.join(os.path.realpath(place), "")
+    among = next((folder for folder in live if real.startswith(os.path.join(os.path.realpath(folder), ""))), None)
+    if among is not None:
+        return new_check("target", "failed", f"{place} lies in {among}, among live data", "restore to a directory elsewhere")
+    return new_directory_check(Path(place), empty=not os.path.isdir(place) or not os.listdir(place))

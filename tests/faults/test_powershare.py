@@ -82,13 +82,16 @@ def test_the_data_folder_is_not_where_it_should_be(scene: Scene, place: str, sen
     assert scene.subject.main_process() == process, "it was stopped"
 
 
-def test_a_place_for_a_restore_that_is_not_empty(scene: Scene) -> None:
+def test_a_place_for_a_restore_that_is_not_empty_or_lies_in_the_data_folder(scene: Scene) -> None:
     """PS-7"""
     place = "/Volumes/Mail HD/side"
     scene.fleet.shell(scene.host, f"mkdir -p '{place}'; touch '{place}/old'")
     try:
         refused = scene.start("restore", backstay_restore_to=place).finish()
         refused.refused('"code": "preflight"', f"{place} is not empty")
+        inside = f"{mail(scene.fleet).data}/old"
+        refused = scene.start("restore", backstay_restore_to=inside).finish()
+        refused.refused('"code": "preflight"', f"{inside} lies in {mail(scene.fleet).data}, among live data")
     finally:
         scene.fleet.shell(scene.host, f"rm -rf '{place}'")
 

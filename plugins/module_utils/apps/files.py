@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
 
 from .. import layout
-from ..checks import Check, new_check, new_directory_check, space_check
+from ..checks import Check, new_check, side_check, space_check
 from ..errors import BackstayError, CommandFailed, IntegrityError, Refused
 from ..files import free_bytes, human
 from ..folders import filesystem
@@ -191,7 +191,9 @@ def _inspect_targets(options: Options, action: str) -> Tuple[List[Check], List[D
         return checks, folders
     side = options.get("restore_to")
     if side:
-        return [*checks, *_side_checks(Path(side), sum(item["bytes"] for item in folders))], folders
+        live = [*(item["real"] for item in folders), *(options.get("folders") or [])]
+        room = space_check("space", side, sum(item["bytes"] for item in folders), free_bytes(Path(side)), "make room")
+        return [*checks, side_check(side, live), room], folders
     checks += _place_checks(folders)
     checks += [_target_check(item) for item in folders]
     return checks, folders
@@ -204,12 +206,6 @@ def _target_check(item: Dict[str, Any]) -> Check:
         return new_check(name, "failed", f"there is no place for {item['folder']} on this host", "make its parent folder")
     hint = "make room, or restore elsewhere with backstay_restore_to"
     return space_check(name, real.parent, item["bytes"], free_bytes(real), hint)
-
-
-def _side_checks(place: Path, needed: int) -> List[Check]:
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        return [new_directory_check(place, empty=False)]
-    return [space_check("target", place, needed, free_bytes(place), "make room")]
 
 
 def _tar_check() -> Check:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from ...checks import Check, new_check, new_directory_check, space_check
+from ...checks import Check, new_check, side_check, space_check
 from ...errors import BackstayError, BadInput
 from ...files import free_bytes, tree_bytes
 from ...process import environment, run
@@ -331,8 +331,8 @@ def inspect_target(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
         ], {}
     checks = [tool_check, source_check(product, source, tool, method), zone_check(source)]
     place = Path(options.get("restore_to") or datadir)
-    if options.get("restore_to") and place.exists() and any(place.iterdir()):
-        checks.append(new_directory_check(place, empty=False))
+    if options.get("restore_to"):
+        checks.append(side_check(options["restore_to"], [datadir]))
     # A dump lies there beside the server that is made of it; beside one database its new and its former content.
     copies = (3 if method == "dump" else 1) + (2 if options.get("database") and not options.get("restore_to") else 0)
     checks.append(_room(place, int(options.get("needed_bytes") or 0) * copies))

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from ...checks import Check, new_check, new_directory_check, space_check
+from ...checks import Check, new_check, side_check, space_check
 from ...errors import BackstayError
 from ...files import free_bytes, tree_bytes
 from ...process import last_line, run, spell_status
@@ -143,7 +143,10 @@ def _for_restore(options: Options, described: List[Dict[str, Any]]) -> Tuple[Lis
     checks = [_complete(described, source)]
     if options.get("restore_to"):
         with_prefs = [server for server in described if source.get(server["kind"], {}).get("prefs")]
-        return checks + _side_checks(Path(options["restore_to"]), source), {"prefs": with_prefs}
+        needed = sum(int(kept.get("bytes", 0)) for kept in source.values())
+        live = [server["folder"] for server in described]
+        checks += [side_check(options["restore_to"], live), _space(Path(options["restore_to"]), needed)]
+        return checks, {"prefs": with_prefs}
     for server in described:
         folder = Path(server["folder"])
         found, server["running"] = _running(server, ("ok", "does not run; the restore starts it"))
@@ -163,13 +166,6 @@ def _complete(described: List[Dict[str, Any]], source: Dict[str, Any]) -> Check:
         hint = "choose a set of a host with this server, or restore only the other one with app_powershare_servers"
         return new_check("set", "failed", f"the set holds no {' and no '.join(missing)}", hint)
     return new_check("set", "ok", "holds " + " and ".join(f"the {server['title']}" for server in described))
-
-
-def _side_checks(place: Path, source: Dict[str, Any]) -> List[Check]:
-    checks = [_space(place, sum(int(kept.get("bytes", 0)) for kept in source.values()))]
-    if place.exists() and any(place.iterdir()):
-        checks.append(new_directory_check(place, empty=False))
-    return checks
 
 
 def _space(place: Path, needed: int) -> Check:

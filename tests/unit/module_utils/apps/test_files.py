@@ -134,9 +134,20 @@ def test_a_lost_folder_can_be_restored_and_a_lost_disk_cannot(folder: Path) -> N
 
 def test_a_restore_needs_room_and_an_empty_side_directory(folder: Path) -> None:
     assert "are free" in next(iter(look("restore", source=saved(folder, 1 << 60))[1].values()))
-    assert "is not empty" in look("restore", source=saved(folder), restore_to=str(folder))[1]["target"]
-    assert look("restore", source=saved(folder), restore_to=str(folder / "side"))[1] == {}
-    assert "are free" in look("restore", source=saved(folder, 1 << 60), restore_to=str(folder / "side"))[1]["target"]
+    full = folder.parent / "full"
+    full.mkdir()
+    (full / "x").touch()
+    assert "is not empty" in look("restore", source=saved(folder), restore_to=str(full))[1]["target"]
+    side = str(folder.parent / "side")
+    assert look("restore", source=saved(folder), restore_to=side)[1] == {}
+    assert "are free" in look("restore", source=saved(folder, 1 << 60), restore_to=side)[1]["space"]
+
+
+def test_nothing_is_laid_down_inside_a_live_folder(folder: Path) -> None:
+    """Neither in one that the set brings back, nor in one that is only saved by now."""
+    for source in (saved(folder), saved(folder.parent / "former")):
+        found = look("restore", source=source, folders=[str(folder)], restore_to=str(folder / "side"))[1]
+        assert found["target"].endswith(f"lies in {folder}, among live data")
 
 
 def test_only_gnu_tar_will_do(folder: Path, sandbox: Sandbox) -> None:

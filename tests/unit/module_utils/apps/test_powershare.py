@@ -316,6 +316,9 @@ def test_a_restore_to_a_directory_wants_an_empty_one(volume: Path, tmp_path: Pat
     checks, _facts = look(volume, "restore", source=source, restore_to=str(tmp_path / "new"))
     assert statuses(checks) == {"ok"}
     assert statuses(look(volume, "verify", source=source)[0]) == {"ok"}
+    inside = volume / "PowerShare Mail Data" / "old"
+    checks, _facts = look(volume, "restore", source=source, restore_to=str(inside))
+    assert checks["target"]["detail"] == f"{inside} lies in {inside.parent}, among live data", "PS-7"
 
 
 def test_the_prefs_of_a_set_come_back_beside_the_live_server_only(volume: Path, tmp_path: Path) -> None:
