@@ -107,7 +107,7 @@ def _folder_problems(folder: dict[str, Any], offsite: bool) -> list[str]:
     )
     if len(folder["servers"]) > 1:
         where = "it is on " + " and ".join(folder["servers"])
-    old = f", its newest set is {folder['sets'][0]['age_hours']} h old" if folder["sets"] else " and it is in no repository"
+    old = f", its newest set is {folder['sets'][0]['age_hours']} h old" if folder["sets"] else " and no newest set holds it"
     return [f"folder '{folder['folder']}' of {folder['system']}: {where}{old}"]
 
 
@@ -126,7 +126,7 @@ def _offsite_problems(system: str, members: list[Member], folders: list[dict[str
     """Return why the offsite copies are not those of the source: of one master with every folder, or of each machine needed."""
     masters = [one for one in members if one["master"] and one["name"] == one["master"]]
     if not masters:
-        return []  # PS-11: the problems of the folders name what is in no repository
+        return []  # PS-11: the problems of the folders name what no set holds
     master = masters[0]
     held = {name for name in master["live"].folders if _is_good(master["live"], name)} if master["live"] else set()
     missing = sorted(one["folder"] for one in folders if one["folder"] not in held)

@@ -52,7 +52,7 @@ def test_a_server_that_cannot_be_reached_is_named_and_holds_nothing(tmp_path: Pa
     status, said = audit(tmp_path, {"app_powershare": {"hosts": hosts, "vars": given}})
     assert status == 2, said
     assert "NOT COVERED: c2 cannot tell its folders: " in said
-    assert "folder 'People' of campus: its only good copy is on c1 and it is in no repository" in said
+    assert "folder 'People' of campus: its only good copy is on c1 and no newest set holds it" in said
 
 
 def test_an_inventory_without_a_catalog_server_is_no_coverage(tmp_path: Path) -> None:

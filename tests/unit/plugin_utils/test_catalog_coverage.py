@@ -58,7 +58,7 @@ def test_one_copy_is_no_copy_on_another_server(second: dict[str, Any], why: str)
     result = audit(members, NOW)
     assert not result["ok"]
     assert any(why in problem for problem in result["problems"]), result["problems"]
-    assert any("folder 'People'" in problem and "in no repository" in problem for problem in result["problems"])
+    assert any("folder 'People'" in problem and "no newest set holds it" in problem for problem in result["problems"])
 
 
 def test_a_set_covers_a_folder_that_is_nowhere_else_and_its_age_is_shown() -> None:
@@ -98,7 +98,7 @@ def test_a_repository_that_does_not_answer_is_a_finding() -> None:
 def test_a_folder_that_the_inventory_names_has_to_be_there() -> None:
     members = [member(about(host, ["People", "Lost"]), says(People="good"), NOTHING) for host in ("c1", "c2")]
     problems = audit(members, NOW)["problems"]
-    assert "folder 'Lost' of campus: it has no good copy on any server and it is in no repository" in problems
+    assert "folder 'Lost' of campus: it has no good copy on any server and no newest set holds it" in problems
     assert "folder 'Lost' of campus: c1 should hold it and has no good copy" in problems
 
 
