@@ -59,7 +59,7 @@ def test_an_inventory_without_a_catalog_server_is_no_coverage(tmp_path: Path) ->
     local = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
     status, said = audit(tmp_path, {"app_powershare": {"hosts": {"post1": None}, "vars": local}})
     assert status == 2, said
-    assert "no host of the inventory has a catalog server" in said
+    assert "No host of the inventory has a catalog server" in said
     status, said = audit(tmp_path, {"all": {"hosts": {"db1": None}, "vars": local}})
     assert status == 4, said
     assert "No host was reached, so nothing was done" in said
