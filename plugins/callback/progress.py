@@ -7,8 +7,8 @@ type: aggregate
 short_description: Show what Backstay jobs do while they run
 version_added: 0.1.0
 description:
-  - For each host and app the step, bytes, rate and time left of a running job. On a terminal one live line for each job,
-    otherwise one line every 30 seconds and at every new step.
+  - For each host and app the step, bytes, rate and time left of a running job. On a terminal one live line for each job, as many as
+    fit, otherwise one line every 30 seconds and at every new step.
 author: Backstay contributors
 options:
   progress_interval:
@@ -84,6 +84,7 @@ class CallbackModule(CallbackBase):
         receiver.bind(address)
         receiver.settimeout(_REDRAW_SECONDS)
         os.environ[_SOCKET_VARIABLE] = address
+        self._stop.clear()  # a run may have several playbooks
         board = Board(live=sys.stdout.isatty(), interval=float(self.get_option("progress_interval")))
         self._thread = threading.Thread(target=self._listen, args=(receiver, board), daemon=True)
         self._thread.start()
@@ -92,7 +93,7 @@ class CallbackModule(CallbackBase):
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 board.report(json.loads(receiver.recv(1 << 16)), time.monotonic())
-            text = board.draw(time.monotonic(), shutil.get_terminal_size().columns)
+            text = board.draw(time.monotonic(), shutil.get_terminal_size())
             if text:
                 with contextlib.suppress(OSError):
                     os.write(sys.__stdout__.fileno(), text.encode())  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible_collections.backstay.fleet.plugins.module_utils.files import human
@@ -28,7 +29,7 @@ def clock(seconds: float) -> str:
 
 
 class Board:
-    """All running jobs. ``live`` redraws one line for each in place, else a line is due every ``interval`` seconds."""
+    """All running jobs. ``live`` redraws one line for each in place, as many as fit, else a line is due every ``interval`` seconds."""
 
     def __init__(self, live: bool, interval: float) -> None:
         self._live = live
@@ -44,14 +45,17 @@ class Board:
         else:
             self._reports[report["run"]] = report
 
-    def draw(self, moment: float, columns: int) -> str:
-        """Return what is to be written now, empty when nothing is."""
-        return self._redraw(columns) if self._live else self._due(moment)
+    def draw(self, moment: float, screen: os.terminal_size) -> str:
+        """Return what is to be written now to a terminal of the size ``screen``, empty when nothing is."""
+        return self._redraw(screen) if self._live else self._due(moment)
 
-    def _redraw(self, columns: int) -> str:
+    def _redraw(self, screen: os.terminal_size) -> str:
         if not self._reports and not self._drawn:
             return ""
-        rows = [line(report)[: columns - 1] for _run, report in sorted(self._reports.items())]
+        rows = [line(report)[: screen.columns - 1] for _run, report in sorted(self._reports.items())]
+        most = max(screen.lines - 1, 1)  # rows that have scrolled away cannot be drawn again
+        if len(rows) > most:
+            rows[most - 1 :] = [f"... and {len(rows) - most + 1} more jobs"]
         self._drawn = len(rows)
         # The cursor goes back to the first row: what others print next takes its place and is never erased by us.
         up = f"\x1b[{len(rows) - 1}A" if len(rows) > 1 else ""
