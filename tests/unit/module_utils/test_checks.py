@@ -31,6 +31,7 @@ def test_a_restore_beside_the_data_wants_a_directory_of_its_own() -> None:
         ("/{tmp}/side", "/{tmp}/side is not a plain absolute path"),
         ("{tmp}/file", "{tmp}/file is not a directory"),
         ("{tmp}/nowhere", "{tmp}/nowhere is not a directory"),
+        ("{tmp}/file/side", "{tmp}/file is not a directory"),
         ("{tmp}/live", "{tmp}/live lies in {tmp}/live, among live data"),
         ("{tmp}/live/side", "{tmp}/live/side lies in {tmp}/live, among live data"),
         ("{tmp}/link/side", "{tmp}/link/side lies in {tmp}/live, among live data"),

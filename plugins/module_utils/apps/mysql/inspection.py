@@ -22,6 +22,7 @@ from .logical import loose_detail
 from .objects import loose_tables
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
 from .server_tables import NAMED_ZONES, NO_ACCOUNTS, has_named_zones
+from .side import socket_checks
 from .versioned import history_options, lost_history, tool_knows, versioned_tables
 from .zone import moved_check, zone_check, zone_of_server
 
@@ -332,7 +333,7 @@ def inspect_target(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
     checks = [tool_check, source_check(product, source, tool, method), zone_check(source)]
     place = Path(options.get("restore_to") or datadir)
     if options.get("restore_to"):
-        checks.append(side_check(options["restore_to"], [datadir]))
+        checks += [side_check(options["restore_to"], [datadir]), *socket_checks(place)]
     # A dump lies there beside the server that is made of it; beside one database its new and its former content.
     copies = (3 if method == "dump" else 1) + (2 if options.get("database") and not options.get("restore_to") else 0)
     checks.append(_room(place, int(options.get("needed_bytes") or 0) * copies))

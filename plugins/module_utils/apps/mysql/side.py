@@ -6,13 +6,15 @@ Its zone is that of the server that was backed up: what is replayed may say NOW(
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from ... import layout
+from ...checks import Check, new_check
 from ...errors import CommandFailed, Refused
 from ...files import let_through, private_directory, write_atomic
 from ...process import acting_as, kill_group, last_line, run, spawn
@@ -23,9 +25,18 @@ if TYPE_CHECKING:
     from ...worker.job import Job
 
 _LAYOUT_SETTINGS = ("innodb_data_file_path", "innodb_page_size", "innodb_undo_tablespaces")
+_LONGEST_SOCKET = 107  # bytes of a path that the kernel takes for a socket
 _OF_A_LANDING = {"data", "logs", "incrementals", "dump", "accounts"}
 # What such a value may look like: it comes from a receipt, and goes into an option file.
 _VALUE = re.compile(r"^[A-Za-z0-9_:;.]+\Z")
+
+
+def socket_checks(place: Path) -> List[Check]:
+    """Return a failed check where the path of a server's socket in ``place`` would be longer than the kernel takes."""
+    if len(os.fsencode(f"{place}/server.sock")) <= _LONGEST_SOCKET:
+        return []
+    detail = f"a server in {place} would have a socket of more than {_LONGEST_SOCKET} bytes"
+    return [new_check("target", "failed", detail, "restore to a directory with a shorter path")]
 
 
 def configure(job: Job, directory: Path, user: str) -> Product:

@@ -166,6 +166,23 @@ def test_a_restore_target_with_other_data_or_too_little_room_is_refused(programs
     assert facts["yard"] == str(tmp_path.resolve() / ".backstay-mysql")
 
 
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("mysql/side", "among live data"),
+        ("link/side", "among live data"),
+        ("s" * 100, "would have a socket of more than 107 bytes"),
+    ],
+)
+def test_a_side_instance_has_no_place_there(programs: Path, tmp_path: Path, place: str, sentence: str) -> None:
+    program(programs, "mariadb-backup", "echo 11.8.3")
+    (tmp_path / "mysql").mkdir()
+    (tmp_path / "link").symlink_to("mysql")
+    options = {"datadir": str(tmp_path / "mysql"), "socket": "/s", "restore_to": str(tmp_path / place)}
+    failed = [item for item in inspection.inspect_target(options)[0] if item["status"] == "failed"]
+    assert [item["name"] for item in failed] == ["target"] and sentence in failed[0]["detail"] and failed[0]["hint"]
+
+
 def test_a_set_of_another_series_is_refused() -> None:
     assert (
         inspection.source_check(products.MARIADB, {"version": "10.11.2-MariaDB"}, "11.8.3", "mariadb-backup")["status"]
