@@ -7,8 +7,8 @@ type: aggregate
 short_description: Show what Backstay jobs do while they run
 version_added: 0.1.0
 description:
-  - For each host and app the step, bytes, rate and time left of a running job. On a terminal one live line for each job, as many as
-    fit, otherwise one line every 30 seconds and at every new step.
+  - For each host and app the step, bytes, rate and time left of a running job. On a terminal one live line for each job, as
+    many as fit, otherwise one line every 30 seconds and at every new step.
 author: Backstay contributors
 options:
   progress_interval:

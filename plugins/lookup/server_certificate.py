@@ -7,9 +7,10 @@ DOCUMENTATION = r"""
 name: server_certificate
 author: Backstay contributors
 version_added: 0.1.0
-short_description: Private key and certificate of an offsite server, from Backstay's own authority
+short_description: Private key and certificate of an offsite server, given or from Backstay's own authority
 description:
   - Returns O(present) unchanged while it is good, otherwise a new private key with its certificate in one PEM text.
+  - With O(certificate) and O(key) it returns these, unless a server could not work with them. That is an error.
   - The result holds a private key, so give C(no_log=true) to every task that uses it.
   - The certificate names the server's inventory name, every C(backstay_offsite_url_host) of the protected hosts that use the
     server, and O(names).
@@ -21,6 +22,14 @@ options:
     elements: str
   present:
     description: The PEM text that is on the server now.
+    type: str
+    default: ""
+  certificate:
+    description: A certificate chain to use as it is, as PEM text.
+    type: str
+    default: ""
+  key:
+    description: Its private key as PEM text.
     type: str
     default: ""
   names:
@@ -80,7 +89,8 @@ from ansible_collections.backstay.fleet.plugins.plugin_utils.certificate_authori
     load_authority,
     renewal_reason,
 )
-from ansible_collections.backstay.fleet.plugins.plugin_utils.repository_access import protected_hosts, server_names
+from ansible_collections.backstay.fleet.plugins.plugin_utils.given_certificate import bundle_of
+from ansible_collections.backstay.fleet.plugins.plugin_utils.repository_access import names_in_use, protected_hosts
 from ansible_collections.backstay.fleet.plugins.plugin_utils.secret_store import SecretMissing, state_directory
 
 
@@ -94,8 +104,12 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError("server_certificate wants the inventory name of one offsite server")
         given = variables or {}
         hosts = protected_hosts(given["groups"])
-        names = server_names(terms[0], given["hostvars"], hosts, self.get_option("names"))
+        in_use = names_in_use(terms[0], given["hostvars"], hosts)
+        names = list(dict.fromkeys([terms[0], *in_use, *self.get_option("names")]))
+        chain, key = self.get_option("certificate"), self.get_option("key")
         try:
+            if chain or key:
+                return [bundle_of(chain, key, in_use, datetime.datetime.now(datetime.UTC))]
             return [self._certificate(terms[0], names, given["hostvars"][terms[0]])]
         except SecretMissing as error:
             if self.get_option("allow_missing") and not self.get_option("present"):

@@ -114,8 +114,18 @@ def renewal_reason(
         return "the present one is from another authority"
     if certificate.not_valid_after_utc - now < datetime.timedelta(days=renew_before_days):
         return f"it ends on {certificate.not_valid_after_utc:%Y-%m-%d}"
-    missing = sorted(set(names) - set(_names_of(certificate)))
+    missing = sorted(set(names) - set(names_of(certificate)))
     return f"it does not name {', '.join(missing)}" if missing else None
+
+
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """Return the DNS names and addresses of a certificate; clients look at no other place."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    addresses = [str(address) for address in extension.get_values_for_type(x509.IPAddress)]
+    return [*extension.get_values_for_type(x509.DNSName), *addresses]
 
 
 def _new_authority() -> str:
@@ -168,12 +178,6 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _names_of(certificate: x509.Certificate) -> list[str]:
-    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    addresses = [str(address) for address in extension.get_values_for_type(x509.IPAddress)]
-    return [*extension.get_values_for_type(x509.DNSName), *addresses]
 
 
 def _key_usage(signs_certificates: bool) -> x509.KeyUsage:

@@ -43,12 +43,10 @@ def uses_server(variables: Mapping[str, Any], server: str) -> bool:
     return not variables.get("backstay_repository_url") and variables.get("backstay_offsite") == server
 
 
-def server_names(server: str, hostvars: Mapping[str, Any], hosts: Iterable[str], more: Iterable[str]) -> list[str]:
-    """Return the names and addresses under which ``hosts`` reach ``server``, its inventory name first."""
-    used = [
-        str(hostvars[host].get("backstay_offsite_url_host") or server) for host in hosts if uses_server(hostvars[host], server)
-    ]
-    return list(dict.fromkeys([server, *used, *more]))
+def names_in_use(server: str, hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
+    """Return the names and addresses under which ``hosts`` reach the offsite server ``server``."""
+    using = [hostvars[host] for host in hosts if uses_server(hostvars[host], server)]
+    return list(dict.fromkeys(str(variables.get("backstay_offsite_url_host") or server) for variables in using))
 
 
 class AccessBuilder:
@@ -121,8 +119,9 @@ class AccessBuilder:
             return str(given) if given else None
         try:
             return load_authority(self._state, create=False).pem
-        except SecretMissing:
+        except SecretMissing as error:
             if not self._allow_missing:
+                error.hint += ", or set backstay_repository_ca_pem if the offsite server has a certificate of your own"
                 raise
             self._missing.append("certificate authority")
             return None

@@ -9,6 +9,7 @@ import yaml
 from ansible import constants
 from ansible.errors import AnsibleLookupError
 from ansible_collections.backstay.fleet.plugins.lookup import offsite_users, repository, server_certificate
+from ansible_collections.backstay.fleet.plugins.plugin_utils.certificate_authority import issue, load_authority
 
 PLUGINS = {"offsite_users": offsite_users, "repository": repository, "server_certificate": server_certificate}
 
@@ -82,6 +83,19 @@ def test_a_good_certificate_is_returned_as_it_is(fleet: Fleet) -> None:
     assert fleet.lookup("server_certificate", "offsite1", present=bundle, names=["192.0.2.9"]) != [bundle]
     fleet.hostvars["db2"]["backstay_offsite_url_host"] = "another.example.org"
     assert fleet.lookup("server_certificate", "offsite1", present=bundle) != [bundle]
+
+
+def test_a_given_certificate_is_used_as_it_is_and_makes_no_authority(fleet: Fleet, tmp_path: Path) -> None:
+    bundle = issue(load_authority(tmp_path / "theirs", create=True), ["offsite1", "off.example.org"], 30)
+    key, begin, certificate = bundle.partition("-----BEGIN CERTIFICATE")
+    given = {"certificate": begin + certificate, "key": key, "create": True}
+    assert fleet.lookup("server_certificate", "offsite1", present="another", **given) == [bundle]
+    fleet.hostvars["db2"]["backstay_offsite_url_host"] = "another.example.org"
+    with pytest.raises(AnsibleLookupError, match=r"not another\.example\.org"):
+        fleet.lookup("server_certificate", "offsite1", **given)
+    with pytest.raises(AnsibleLookupError, match="offsite_tls_certificate is no certificate"):
+        fleet.lookup("server_certificate", "offsite1", key=key)
+    assert not (tmp_path / "ca").exists()
 
 
 def test_a_certificate_in_check_mode_makes_no_authority(fleet: Fleet, tmp_path: Path) -> None:

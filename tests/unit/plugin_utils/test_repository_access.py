@@ -11,9 +11,9 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadIn
 from ansible_collections.backstay.fleet.plugins.plugin_utils.certificate_authority import load_authority
 from ansible_collections.backstay.fleet.plugins.plugin_utils.repository_access import (
     AccessBuilder,
+    names_in_use,
     offsite_user,
     protected_hosts,
-    server_names,
     uses_server,
 )
 from ansible_collections.backstay.fleet.plugins.plugin_utils.secret_store import SecretMissing
@@ -143,4 +143,4 @@ def test_who_uses_a_server_and_under_which_names() -> None:
         "d": {"backstay_offsite": "off", "backstay_offsite_url_host": "no", "backstay_repository_url": "s3:h/b"},
     }
     assert [host for host in hostvars if uses_server(hostvars[host], "off")] == ["a", "b"]
-    assert server_names("off", hostvars, hostvars, ["192.0.2.1", "off"]) == ["off", "off.example.org", "192.0.2.1"]
+    assert names_in_use("off", hostvars, hostvars) == ["off.example.org", "off"]
