@@ -112,6 +112,6 @@ def test_one_damaged_blob_is_noticed_and_live_data_stays(live: App, playbooks: P
 
 
 def test_the_sets_are_listed(live: App, first_set: str, playbooks: Playbooks) -> None:
-    playbooks.run("backup", "--limit", live.host).demand()
-    listed = playbooks.run("sets", "--limit", live.host).demand()
-    assert first_set in listed.output
+    done = playbooks.run("backup", "--limit", live.host, "--tags", "backup").demand().record
+    listed = playbooks.run("sets", "--limit", live.host, "--tags", "sets").demand()
+    assert first_set in listed.output and done["set"] in listed.output

@@ -17,7 +17,7 @@ class Adapter:
     name = "mysql"
     host = shop.HOST
     spare = SPARE
-    restore_to = "/var/lib/backstay-side"
+    restore_to = """/var/lib/Seite "Süd" d'Or #1; 100% $HOME"""
     proofs = 2
 
     def __init__(self, fleet: Fleet) -> None:
