@@ -29,7 +29,7 @@ def clock(seconds: float) -> str:
 
 
 class Board:
-    """All running jobs. ``live`` redraws a line for each in place, as many as fit; else one is due every ``interval`` seconds."""
+    """All running jobs. ``live`` redraws a line for each, as many as fit; else one is due every ``interval`` seconds."""
 
     def __init__(self, live: bool, interval: float) -> None:
         self._live = live
