@@ -43,6 +43,7 @@ def apps_of(host: str, groups: Mapping[str, Sequence[str]], known: Collection[st
     if not wanted:
         raise BadInput(
             f"{host} has no app{f' {only!r}' if only else ''}",
-            "put it into a group app_<app> of the inventory (docs/systems/ lists the apps)",
+            "put it into a group app_<app> of the inventory (docs/systems/ lists the apps);"
+            " to restore sets of another host to it, name that one with backstay_source",
         )
     return wanted

@@ -31,5 +31,11 @@ def test_nothing_to_do_is_never_silent(host: str, only: str, sentence: str) -> N
         apps_of(host, GROUPS, KNOWN, only)
 
 
+def test_who_restores_to_a_spare_host_and_names_no_source_is_told_how() -> None:
+    with pytest.raises(BadInput) as caught:
+        apps_of("bare", GROUPS, KNOWN)
+    assert "backstay_source" in caught.value.hint
+
+
 def test_every_app_role_is_known() -> None:
     assert "mysql" in known_apps()
