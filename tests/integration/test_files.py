@@ -46,6 +46,8 @@ def test_everything_comes_back_on_every_filesystem(application: Fleet, playbooks
     assert all(len(found) > 20 for found in before.values())
     known = tally.committed(fleet)
     done = playbooks.run("backup", "--limit", tally.HOST).demand().record
+    assert done["status"] == "ok" and done["transport"] == "stream"
+    assert tally.committed(fleet) != known, "the application did not write during the backup"
     receipt = repository.receipt(fleet, done["set"], tally.HOST)
     assert [item["method"] for item in receipt["facts"]["folders"]] == ["snapshot", "clone", "copy"]
     assert [item["sockets"] for item in receipt["facts"]["folders"]] == [1, 1, 1]
@@ -53,6 +55,8 @@ def test_everything_comes_back_on_every_filesystem(application: Fleet, playbooks
 
     tally.destroy(fleet)
     restored = playbooks.run("restore", "--limit", tally.HOST, backstay_confirm=tally.HOST).demand().record
+    assert restored["target"] == done["consistent_at"]
+    assert {check["status"] for check in restored["checks"]} == {"ok"}
     assert {check["name"] for check in restored["checks"]} >= {"application", *(f"manifest {name}" for name in tally.ARTIFACTS)}
     tally.check(fleet, known=known)
     for folder in tally.FOLDERS:

@@ -166,8 +166,10 @@ def test_the_ledger_names_every_snapshot_and_only_real_ones(fleet: Fleet, snapsh
             marks=pytest.mark.long,
         ),
         ({"backstay_offsite_url_host": HOST}, f"an address of {HOST} itself. A backup must be on another machine"),
-        ({"backstay_offsite_url_host": "127.0.0.1"}, "leads to the loopback address 127.0.0.1"),
-        ({"backstay_offsite": HOST}, f"The offsite server of {HOST} is {HOST} itself"),
+        pytest.param(
+            {"backstay_offsite_url_host": "127.0.0.1"}, "leads to the loopback address 127.0.0.1", marks=pytest.mark.long
+        ),
+        pytest.param({"backstay_offsite": HOST}, f"The offsite server of {HOST} is {HOST} itself", marks=pytest.mark.long),
         ({"backstay_repository_url": "/srv/here"}, "The repository is a directory on the host itself"),
     ],
 )

@@ -66,8 +66,8 @@ BAD_INPUT: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-# The others are said by the same places as these, or without a look at any host.
-IN_SHORT = ("app that the host does not have", "kind that the app does not have", "set", "future", "no confirmation")
+# The others are said by the same places as these or those of test_mysql_pitr, or without a look at any host.
+IN_SHORT = ("kind that the app does not have", "set", "no confirmation")
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=() if case in IN_SHORT else pytest.mark.long) for case in BAD_INPUT])
@@ -115,6 +115,7 @@ def test_wrong_repository_password_on_the_host(live: App, playbooks: Playbooks, 
     live.prove()
 
 
+@pytest.mark.long  # the fault tests have it in the short form
 def test_unreachable_offsite_server(first_set: str, app: App, playbooks: Playbooks, fleet: Fleet) -> None:
     fleet.run(OFFSITE, "systemctl", "stop", "backstay-offsite.service")
     try:

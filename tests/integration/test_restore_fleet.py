@@ -260,7 +260,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+# The unit tests of fleet_restore have the others, too.
+IN_SHORT = ("two mistakes", "no confirmation", "variable that would hold for all")
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=() if case in IN_SHORT else pytest.mark.long) for case in WRONG])
 def test_a_wrong_runbook_is_refused_before_any_host_is_touched(application: Adapter, books: Books, case: str) -> None:
     variables, sentence = WRONG[case]
     identity = application.identity()

@@ -6,7 +6,9 @@ from __future__ import annotations
 from lab_tools import tally
 from lab_tools.fleet import SPARE, Fleet
 
+# test_files has the round trip in the short form, with everything that a folder can hold.
 LONG = (
+    "test_moving_data_comes_back_after_a_total_loss[stream]",
     "test_moving_data_comes_back_after_a_total_loss[stage]",
     "test_quiesced_data_comes_back_with_equal_hashes",
     "test_restore_to_another_host",

@@ -7,8 +7,12 @@ from lab_tools import shop
 from lab_tools.fleet import SPARE, Fleet
 from lab_tools.waiting import wait_until
 
-# Its log backups are staged, see test_mysql_pitr; test_restore_fleet restores to another host.
-LONG = ("test_moving_data_comes_back_after_a_total_loss[stage]", "test_restore_to_another_host")
+# Its log backups are staged, see test_mysql_pitr, which lists sets, too; test_restore_fleet restores to another host.
+LONG = (
+    "test_moving_data_comes_back_after_a_total_loss[stage]",
+    "test_restore_to_another_host",
+    "test_the_sets_are_listed",
+)
 
 
 class Adapter:
