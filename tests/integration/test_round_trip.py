@@ -60,12 +60,12 @@ def test_restore_replaces_newer_data_and_keeps_it_aside(live: App, playbooks: Pl
         fleet.run(live.host, "rm", "-rf", aside)
 
 
-def test_restore_to_another_host(live: App, playbooks: Playbooks) -> None:
+def test_restore_to_another_host(live: App, spare: str, playbooks: Playbooks) -> None:
     live.start_writer()
     known = live.last_known()
     back_up(playbooks, live)
-    playbooks.run("restore", "--limit", live.spare, backstay_source=live.host, backstay_confirm=live.spare).demand()
-    live.prove(host=live.spare, known=known)
+    playbooks.run("restore", "--limit", spare, backstay_source=live.host, backstay_confirm=spare).demand()
+    live.prove(host=spare, known=known)
     live.prove(known=known)
 
 
