@@ -206,6 +206,20 @@ def test_a_stranger_control_node_replaces_nothing(fleet: Fleet, playbooks: Playb
 
 
 @pytest.mark.long
+def test_the_store_may_lie_where_systemd_needs_quotes(fleet: Fleet, playbooks: Playbooks) -> None:
+    place = """/srv/Seite "Süd" d'Or 100% $HOME"""
+    try:
+        playbooks.run("offsite", "--limit", OFFSITE, offsite_path=place).demand()
+        assert status_of(fleet, "POST", f"/{HOST}/?create=true") == 200
+        fleet.run(OFFSITE, "test", "-d", f"{place}/repositories/{HOST}/data")
+        fleet.run(OFFSITE, "systemctl", "start", "backstay-ledger.service")
+    finally:
+        playbooks.run("offsite", "--limit", OFFSITE).demand()
+        fleet.run(OFFSITE, "rm", "-rf", place)
+    assert status_of(fleet, "HEAD", f"/{HOST}/config") == 200
+
+
+@pytest.mark.long
 def test_no_secret_is_ever_said(fleet: Fleet, playbooks: Playbooks) -> None:
     run = playbooks.run("offsite", "-vvv", "--diff").demand()
     secrets = [path.read_text() for path in (fleet.state / "secrets").rglob("*") if path.is_file()]

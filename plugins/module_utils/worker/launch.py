@@ -14,6 +14,7 @@ from .. import layout
 from ..errors import BackstayError, CommandFailed
 from ..files import write_atomic
 from ..process import environment, last_line, run
+from ..unit_file import systemd_word
 from .folder import JobFolder, lock_holder
 from .services import has_systemd
 
@@ -35,7 +36,7 @@ def launch(folder: JobFolder) -> str:
 def unit_argv(unit: str, program: List[str], folder: Path) -> List[str]:
     """Return the systemd-run command line of a job's unit: release after any end, no lingering child, no new privileges."""
     run_command = [*program, "run", str(folder)]
-    release_command = " ".join(_unit_quote(word) for word in [*program, "release", str(folder)])
+    release_command = " ".join(systemd_word(word, command=True) for word in [*program, "release", str(folder)])
     properties = {
         "KillMode": "mixed",
         "TimeoutStopSec": "infinity",  # it limits ExecStopPost= too, and a server may take long to come up
@@ -48,11 +49,6 @@ def unit_argv(unit: str, program: List[str], folder: Path) -> List[str]:
     argv += [f"--property={name}={value}" for name, value in properties.items()]
     argv += ["--setenv=BACKSTAY_ROOT=" + os.environ["BACKSTAY_ROOT"]] if "BACKSTAY_ROOT" in os.environ else []
     return [*argv, "--", *run_command]
-
-
-def _unit_quote(word: str) -> str:
-    """Return ``word`` as one word of a unit file's command line."""
-    return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$") + '"'
 
 
 def _program() -> List[str]:
@@ -70,7 +66,7 @@ def _as_unit(folder: JobFolder) -> str:
 
 def ensure_boot_release(program: List[str]) -> None:
     """Install the unit that releases abandoned jobs at boot: transient units do not survive one."""
-    command = " ".join(_unit_quote(word) for word in [*program, "release-abandoned"])
+    command = " ".join(systemd_word(word, command=True) for word in [*program, "release-abandoned"])
     content = (
         "# Installed by Backstay: brings applications back that a job held when this host went down.\n"
         "[Unit]\nDescription=Backstay: release abandoned jobs\nAfter=local-fs.target\n\n"

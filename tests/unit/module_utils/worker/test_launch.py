@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CommandFailed
 from ansible_collections.backstay.fleet.plugins.module_utils.process import Finished
+from ansible_collections.backstay.fleet.plugins.module_utils.unit_file import systemd_word
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import launch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ def read_command_line(text: str) -> list[str]:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from('%$"\\'), max_size=10), min_size=1))
 def test_words_of_a_unit_command_line_are_read_back_as_they_were(words: list[str]) -> None:
-    assert read_command_line(" ".join(launch._unit_quote(word) for word in words)) == words
+    assert read_command_line(" ".join(systemd_word(word, command=True) for word in words)) == words
 
 
 def test_a_job_runs_as_a_unit_that_releases_after_any_end(monkeypatch: pytest.MonkeyPatch) -> None:
