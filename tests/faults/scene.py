@@ -264,9 +264,28 @@ class Scene:
         for words in (["kill", "--signal", "KILL"], ["wait", "--condition", "stopped"], ["start"]):
             argv = ["podman", *words, container]
             subprocess.run(argv, check=True, capture_output=True, timeout=120, env=self.fleet.environment)
+        self._await_boot()
+
+    def _await_boot(self) -> None:
         settled = ("running", "degraded")
         asked = ["systemctl", "is-system-running"]
         wait_until(lambda: self.fleet.ask(self.host, asked).stdout.strip() in settled, f"{self.host} has booted", 180)
+
+    @contextmanager
+    def rebooting(self) -> Iterator[None]:
+        """Tell the host to reboot in an orderly way, do what the block does meanwhile; return when it has booted."""
+        shown = ["podman", "inspect", "--format", "{{.State.StartedAt}}", f"{self.fleet.name}-{self.host}"]
+
+        def started() -> str:
+            return subprocess.run(
+                shown, check=True, capture_output=True, text=True, timeout=60, env=self.fleet.environment
+            ).stdout
+
+        before = started()
+        self.fleet.run(self.host, "systemctl", "--no-block", "reboot")
+        yield
+        wait_until(lambda: started() != before, f"{self.host} goes down", 120)
+        self._await_boot()
 
     def forget_landed(self) -> None:
         """Remove what a put-back leaves beside the data on purpose: the restored data."""

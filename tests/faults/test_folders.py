@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faults import injection
+from faults.exchanges import WORKER_DIED
 from faults.kills import kill_at_random_moments, kill_while_held_down
 from faults.scene import Scene
 from lab_tools import tally
@@ -24,6 +25,18 @@ def test_worker_killed_at_random_moments(scene: Scene, record_property: Callable
 
 def test_worker_killed_while_the_application_is_held_down(scene: Scene) -> None:
     kill_while_held_down(scene)
+
+
+def test_rebooted_while_the_application_is_held_down(scene: Scene) -> None:
+    """Nothing starts in a host that goes down, so the boot has to bring the application back."""
+    scene.gates.close("stop")
+    running = scene.start("backup")
+    scene.gates.await_reached("stop")
+    with scene.rebooting():
+        scene.await_result(running.run_id)
+        scene.gates.open("stop")
+    scene.failed(running, "interrupted", WORKER_DIED)
+    assert tally.running(scene.fleet)
 
 
 def test_disk_full_before_anything(scene: Scene) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The protected host loses its power: what comes back at boot is right, without any control node."""
+"""The protected host loses its power, or reboots: what comes back at boot is right, without any control node."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def test_power_cut_without_control_node(scene: Scene, offset: float) -> None:
     assert scene.await_result(running.run_id)["error"]["code"] == "interrupted", "the boot did not release the job"
     following = scene.backup()
     assert warned(following, f"run {running.run_id} ended failed uncollected"), following.output
+
+
+def test_rebooted_while_capturing(scene: Scene, offset: float) -> None:
+    running = scene.start("backup")
+    scene.hold_capture(running, offset)
+    with scene.rebooting():
+        pass
+    scene.failed(running, "interrupted", WORKER_DIED, "run again")
 
 
 def test_power_cut_between_stop_and_exchange(scene: Scene) -> None:
