@@ -103,7 +103,7 @@ def fleet() -> Fleet:
 
 @pytest.fixture(scope="session")
 def scene(fleet: Fleet) -> Iterator[Scene]:
-    """The scene, with one good set to begin with; at the end the newest of all sets is proved."""
+    """The scene, with one good set to begin with; at the end one more is made, and proved as the newest of all."""
     scene = Scene(fleet, SUBJECTS[APP](fleet))
     scene.abandon()
     scene.subject.prepare()
@@ -111,6 +111,8 @@ def scene(fleet: Fleet) -> Iterator[Scene]:
     scene.backup()
     scene.gates.install()
     yield scene
+    scene.backup()
+    scene.nothing_staged()
     scene.gates.remove()
     scene.prove_newest()
 
@@ -130,14 +132,6 @@ def settled(request: pytest.FixtureRequest, scene: Scene) -> Iterator[None]:
     if MODE == "full":
         scene.backup()
         scene.nothing_staged()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def next_backup(scene: Scene) -> Iterator[None]:
-    """After the faults of a module an ordinary backup has to succeed, and staging is empty after it."""
-    yield
-    scene.backup()
-    scene.nothing_staged()
 
 
 @pytest.hookimpl(wrapper=True)
