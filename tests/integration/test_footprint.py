@@ -151,7 +151,7 @@ def test_a_backup_takes_few_executions_and_few_restic_calls(
 ) -> None:
     environment, log = counted_ssh
     playbooks = Playbooks(fleet, environment)
-    playbooks.run("backup", "--limit", live.host).demand()  # warm: connection open, worker in place
+    playbooks.run("sets", "--limit", live.host).demand()  # warm: connection open, worker in place
     for kind in [kind for kind in ("full", "log") if kind in load_app(live.name).KINDS]:
         log.unlink()
         counted_restic()
