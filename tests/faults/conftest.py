@@ -14,7 +14,7 @@ from lab_tools.fleet import OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks
 
 MODE = os.environ.get("FAULTS") or "full"
-APP = os.environ.get("FAULTS_APP") or "mysql"
+APP = os.environ.get("FAULTS_APP") or "mariadb"
 SEED = os.environ.get("FAULTS_SEED") or str(random.SystemRandom().randrange(10**6))
 os.environ["FAULTS_SEED"] = SEED  # processes that run tests side by side have to draw the same offsets
 OFFSETS = {"short": 1, "full": 3}
@@ -68,8 +68,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _belongs(item: pytest.Item) -> bool:
     """Whether a test is one of the subject's."""
     module = item.path.stem
-    wanted = SUBJECTS[APP].module
-    return module == wanted if wanted else module not in {subject.module for subject in SUBJECTS.values()}
+    subject = SUBJECTS[APP]
+    if subject.module:
+        return bool(module == subject.module)
+    owned = {name for other in SUBJECTS.values() for name in (other.module, *getattr(other, "more", ()))}
+    return module in subject.more or module not in owned
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -30,7 +30,7 @@ SSH_ARGUMENTS = (
 _LEFT_BEHIND = """
 systemctl list-units --all --plain --no-legend 'backstay-*' | grep -v '^backstay-release.service' || true
 systemctl list-units --failed --plain --no-legend | sed 's/^/failed unit: /'
-for p in YARD/landing-* YARD/picture-* YARD/verify-* YARD/aside-* \\
+for p in YARD/landing-* YARD/picture-* YARD/verify-* YARD/aside-* YARD/clone-* \\
   /run/backstay-* ROOT/work/* ROOT/staging/*/* ROOT/jobs/*/secrets; do
   case "$p" in GATES) ;; *) [ ! -e "$p" ] || echo "left: $p";; esac
 done

@@ -6,11 +6,15 @@ Another app joins by another class in ``SUBJECTS``; the tests themselves name no
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab_tools import oracle, powershare, shop, tally
 from lab_tools.fleet import Fleet
 from lab_tools.waiting import wait_until
+
+if TYPE_CHECKING:
+    from faults.running import Running
+    from faults.scene import Scene
 
 
 class MysqlSubject:
@@ -18,7 +22,8 @@ class MysqlSubject:
 
     app = "mysql"
     staging_waits = False  # whether what a failed run staged waits for the next run, which salvages or sweeps it
-    module = ""  # the only module of tests for this subject; empty: all that belong to no other
+    module = ""  # the only module of tests for this subject; empty: all that belong to no other, and ``more``
+    more: tuple[str, ...] = ()
     host = "shop-db1"
     service = "mariadb.service"
     capture_step = "Take the data files"
@@ -55,6 +60,10 @@ class MysqlSubject:
         """Return the process id of the server."""
         return self._fleet.run(self.host, "systemctl", "show", "--value", "--property=MainPID", self.service).strip()
 
+    def hold_needing_server(self, scene: Scene, running: Running, offset: float) -> int:
+        """Hold a backup where it cannot go on without the server; return the process that stands still."""
+        return scene.hold_capture(running, offset)
+
     def add_unique_data(self, mib: int) -> None:
         """Add data that neither compresses nor is in the repository yet."""
         statements = (
@@ -73,18 +82,37 @@ class MysqlSubject:
         shop.sql(self._fleet, "SET sql_log_bin = 0; DROP SCHEMA IF EXISTS fault_bulk", self.host)
 
 
-class MysqlLogsSubject(MysqlSubject):
-    """The same server, for what happens to its logs; one module of tests is its own."""
-
-    module = "test_pitr"
-
-
 class Mysql9Subject(MysqlSubject):
     """The other product: MySQL 9 with the same shop, backed up by CLONE."""
 
+    more = ("test_clone",)
     host = "crm-db1"
     service = "mysql.service"
     broken_settings = ("/etc/mysql/mysql.conf.d/99-fault.cnf", "[mysqld]\nthere_is_no_such_option = 1\n")
+
+    def clone(self, running: Running) -> str:
+        """Return what the server writes its clone into during a backup."""
+        return f"{self.yard}/clone-{running.run_id}/data"
+
+    def hold_needing_server(self, scene: Scene, running: Running, offset: float) -> int:
+        """See above; once the clone is made nothing of it depends on the server."""
+        return int(scene.hit(running, exists=self.clone(running), hit=self.main_process(), signal="SIGSTOP")["pid"])
+
+
+class MariadbLogsSubject(MysqlSubject):
+    """MariaDB, for what happens to its logs: one module of tests is that of both products' logs."""
+
+    module = "test_pitr"
+    log_status = "SHOW MASTER STATUS"
+    statements_tell_the_time = True  # the log knows when a statement began, by its session's clock, and no other time
+
+
+class Mysql9LogsSubject(Mysql9Subject):
+    """MySQL 9, for what happens to its logs."""
+
+    module = "test_pitr"
+    log_status = "SHOW BINARY LOG STATUS"
+    statements_tell_the_time = False
 
 
 class FilesSubject:
@@ -196,9 +224,10 @@ class OracleSubject:
 
 
 SUBJECTS: dict[str, Any] = {
-    "mysql": MysqlSubject,
+    "mariadb": MysqlSubject,
+    "mariadb-pitr": MariadbLogsSubject,
     "mysql-9": Mysql9Subject,
-    "mysql-pitr": MysqlLogsSubject,
+    "mysql-9-pitr": Mysql9LogsSubject,
     "files": FilesSubject,
     "powershare": PowerShareSubject,
     "oracle": OracleSubject,

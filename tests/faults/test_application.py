@@ -8,10 +8,10 @@ from faults.scene import Scene
 
 def test_server_stopped(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
-    tool = scene.hold_capture(running, offset)
+    held = scene.subject.hold_needing_server(scene, running, offset)
     scene.fleet.run(scene.host, "systemctl", "stop", scene.subject.service)
     try:
-        scene.release_held(tool)
+        scene.release_held(held)
         scene.failed(running, "capture", "ended with exit status")
         refused = scene.start("backup").finish().refused('"code": "preflight"', "is the server up")
         assert refused.status == 2
@@ -21,7 +21,7 @@ def test_server_stopped(scene: Scene, offset: float) -> None:
 
 def test_server_killed(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
-    tool = scene.hold_capture(running, offset)
+    held = scene.subject.hold_needing_server(scene, running, offset)
     scene.fleet.run(scene.host, "kill", "-KILL", scene.subject.main_process())
-    scene.release_held(tool)
+    scene.release_held(held)
     scene.failed(running, "capture", "ended with exit status")

@@ -6,7 +6,8 @@ Read by ``injection.py`` and fed to the host's Python; standard library only. On
     {run, step, bytes, exists, hit, signal, deadline}
 
 ``step`` is the beginning of the step's name, ``bytes`` what that step must have moved at least, ``exists`` a path that must be
-there, ``hit`` the part a process plays for the job (worker, meter, tool, restic, unpack) and ``signal`` what it gets.
+there, ``hit`` the part a process plays for the job (worker, meter, tool, restic, unpack, client) or the number of any other, and ``signal``
+what it gets.
 Prints ``{pid, bytes, step}`` of the moment. Exit status 1 with one sentence when the point never came or nothing was to hit.
 """
 
@@ -37,6 +38,8 @@ def processes():
 
 def player(run, part):
     """Return the process that plays ``part`` for the job, None when there is none at this moment."""
+    if part.isdigit():
+        return int(part)
     running = processes()
     folder = str(JOBS / run)
 
@@ -51,6 +54,8 @@ def player(run, part):
     if part == "tool":
         return next(iter(children(of_worker("meter"))), None)
     own = children(of_worker("run"))
+    if part == "client":
+        return next((pid for pid, argv in own.items() if Path(argv[0]).name == "mysql"), None)
     restic = {pid for pid, argv in own.items() if Path(argv[0]).name == "restic"}
     return next(iter(restic if part == "restic" else set(own) - restic), None)
 

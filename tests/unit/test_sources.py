@@ -127,8 +127,8 @@ def test_what_runs_on_hosts_imports_only_the_standard_library(path: Path) -> Non
 def test_every_subject_of_faults_has_a_short_run_in_a_lab_of_its_own() -> None:
     rules = (ROOT / "mk" / "faults.mk").read_text(encoding="utf-8")
     subjects = re.search(r"^FAULT_SUBJECTS := (.*)$", rules, re.MULTILINE)
-    wanted = set(SUBJECTS) - {"mysql-9"}  # see mk/faults.mk
-    assert subjects and set(subjects[1].split()) == wanted
+    assert subjects and set(subjects[1].split()) == set(SUBJECTS)
+    wanted = set(SUBJECTS) - {"mysql-9", "mysql-9-pitr"}  # see mk/faults.mk
     ports = re.findall(r"^faults-short-([\w-]+): export BACKSTAY_LAB_PORT := (\d+)$", rules, re.MULTILINE)
     assert {name for name, _port in ports} == wanted
     assert len({port for _name, port in ports}) == len(wanted)

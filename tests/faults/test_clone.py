@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens while MySQL clones itself: the server makes one clone at a time, and goes on when nobody waits for it."""
+
+from __future__ import annotations
+
+from faults.exchanges import WORKER_DIED
+from faults.scene import Scene
+
+
+def test_worker_killed_while_the_server_clones(scene: Scene) -> None:
+    running = scene.start("backup")
+    scene.hit(running, exists=scene.subject.clone(running), hit="worker")
+    scene.failed(running, "interrupted", WORKER_DIED)
+    scene.backup()  # not refused for a clone that still is being made
+
+
+def test_client_killed_while_the_server_clones(scene: Scene) -> None:
+    running = scene.start("backup")
+    scene.hit(running, exists=scene.subject.clone(running), hit="client")
+    scene.failed(running, "capture", "CLONE was killed by SIGKILL")
+    scene.backup()
+
+
+def test_disk_full_while_the_server_clones(scene: Scene) -> None:
+    place = "/srv/backstay-fault-small"
+    scene.fleet.shell(scene.host, f"mkdir -m 0711 {place}; mount -t tmpfs -o size=32m,mode=0711 none {place}")
+    try:
+        running = scene.start("backup", app_mysql_clone_directory=place)
+        scene.failed(running, "capture", "CLONE ended with exit status 1", place)
+        assert scene.fleet.shell(scene.host, f"ls -A {place}").strip() == "", "a part of the clone is still there"
+    finally:
+        scene.fleet.shell(scene.host, f"umount {place}; rmdir {place}")
