@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Back one MariaDB up with Backstay and with what people would use instead, and restore it. See docs/benchmarks.md."""
+"""Back one MariaDB up with Backstay and with what people would use instead, and restore it; then MariaDB and MySQL by both of
+Backstay's methods. See docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rig import borg, budgets, contenders, lab, machine, page, restores, traces
+from rig import borg, budgets, contenders, lab, machine, page, products, restores, traces
 from rig.contenders import Contender
-from rig.fleet import DATABASE_HOST, OFFSITE_HOST, Fleet
+from rig.fleet import DATABASE_HOST, OFFSITE_HOST, SPARE_HOST, Fleet
 from rig.lab import PROJECT, BenchError, say
 
 VERSIONS = {
@@ -111,7 +112,7 @@ class Rounds:
         self.result["restore"] = {"backstay": done, "rows": rows}
         for number in range(1, self.options.restores + 1):
             if number == 1 or self.time_for(f"restore {number}", 0.85):
-                done.append(restores.backstay(self.fleet, f"bench-backstay-{len(first['backstay'])}", rows))
+                done.append(restores.restore_in_place(self.fleet, SPARE_HOST, f"bench-backstay-{len(first['backstay'])}", rows))
                 say(f"restore {number}: {done[-1]['seconds']} s")
                 self.keep()
         newest = later["scattered"].get("handwritten") or later["contiguous"]["handwritten"]
@@ -120,6 +121,15 @@ class Rounds:
         say(f"logical load: {load['share']:.0%} in {load['seconds']} s")
         self.result["restore"]["logical_load"] = load
         self.keep()
+
+    def products(self) -> None:
+        """Compare Backstay's own methods on both products."""
+
+        def keep(results: dict[str, Any]) -> None:
+            self.result["products"] = results
+            self.keep()
+
+        products.compare(self.fleet, self.options.product_mib, keep)
 
 
 def set_up(options: argparse.Namespace, fleet: Fleet) -> None:
@@ -145,6 +155,7 @@ def run(options: argparse.Namespace, fleet: Fleet) -> dict[str, Any]:
     rounds.first_fulls()
     rounds.later_fulls()
     rounds.restores()
+    rounds.products()
     rounds.result["load_after"] = round(os.getloadavg()[0], 2)
     return rounds.result
 
@@ -153,6 +164,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(description=__doc__, epilog="BACKSTAY_LAB and BACKSTAY_LAB_PORT choose the lab.")
     top.add_argument("--mib", type=int, default=1100, help="bulk data to put into the database")
+    top.add_argument("--product-mib", type=int, default=300, help="bulk data of the comparison of products and methods")
     top.add_argument("--rounds", type=int, default=3, help="first fulls of every contender")
     top.add_argument("--slow-rounds", type=int, default=2, help="first fulls of the contenders that dump logically")
     top.add_argument("--restores", type=int, default=2, help="restores in place")
@@ -168,7 +180,7 @@ def main() -> int:
     """Run the benchmark; exit status 1 when it could not be finished. A missed budget is a result, not a failure."""
     options = parser().parse_args()
     lab.end_on_termination()
-    names = {**contenders.aliases(options.rounds), "bench-warm": DATABASE_HOST}
+    names = {**contenders.aliases(options.rounds), "bench-warm": DATABASE_HOST, **products.aliases()}
     started_lab = False
     try:
         with tempfile.TemporaryDirectory(prefix="backstay-bench-") as folder:

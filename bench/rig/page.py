@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rig import budgets, text
+from rig import budgets, products, text
 from rig.moments import middle
 
 TITLES = {
@@ -85,6 +85,7 @@ def mysql_parts(result: dict[str, Any]) -> list[str]:
         "### Restore into a running server\n",
         restore_table(result["restore"]),
         restore_words(result["restore"]),
+        *product_parts(result),
         "### Noise\n",
         noise(result),
     ]
@@ -169,6 +170,53 @@ def restore_words(restore: dict[str, Any]) -> str:
         f"The load was stopped after {number(load['seconds'])} s, when the server had taken {load['share']:.1%} of the dump;"
         " its time is this one divided by that share. The restores brought every row of the bulk table.\n" + text.LOAD
     )
+
+
+def product_parts(result: dict[str, Any]) -> list[str]:
+    """Return the section of both products and methods; nothing for results that are older than it."""
+    if "products" not in result:
+        return []
+    measured, rows = result["products"], []
+    for product in products.PRODUCTS:
+        for method in products.METHODS:
+            backup, restore = (measured[product.key][method][action] for action in ("backup", "restore"))
+            cells = [
+                number(backup["seconds"]),
+                number(backup["host_cpu_seconds"]),
+                mib(backup["bytes"]),
+                mib(backup["stored_bytes"]),
+            ]
+            cells += [number(restore["seconds"]), number(restore["job_seconds"]), number(restore["outage_seconds"])]
+            rows.append([f"{product.title} {measured[product.key]['version']}, {method}", *cells])
+    head = [
+        "product and method",
+        "full s",
+        "CPU s host",
+        "stream MiB",
+        "stored MiB",
+        "restore s",
+        "- of it the job",
+        "- of it stopped",
+    ]
+    return [
+        "### Both products, physical and logical\n",
+        f"{measured['mib']} MiB of bulk data.\n",
+        table(head, rows),
+        product_words(measured),
+        text.PRODUCTS,
+    ]
+
+
+def product_words(measured: dict[str, Any]) -> str:
+    """Return what a dump costs against a physical backup."""
+    sentences = []
+    for product in products.PRODUCTS:
+        ways = [measured[product.key][method] for method in ("logical", "physical")]
+        ratios = [ways[0][action]["seconds"] / ways[1][action]["seconds"] for action in ("backup", "restore")]
+        sentences.append(
+            f"{product.title}: a dump took {ratios[0]:.2f} x the time of the physical backup, its restore {ratios[1]:.2f} x."
+        )
+    return " ".join(sentences) + "\n"
 
 
 def noise(result: dict[str, Any]) -> str:

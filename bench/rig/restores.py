@@ -18,12 +18,12 @@ def expected_rows() -> int:
     return int(inside(DATABASE_HOST, f"mariadb -BNe '{_COUNT}'"))
 
 
-def backstay(fleet: Fleet, source: str, rows: int) -> dict[str, Any]:
-    """Restore ``source`` in place on the spare host, until the server answers; the row count is asked for afterwards."""
-    arguments = ["--limit", SPARE_HOST, "-e", f"backstay_source={source}", "-e", f"backstay_confirm={SPARE_HOST}"]
+def restore_in_place(fleet: Fleet, host: str, source: str, rows: int, client: str = "mariadb") -> dict[str, Any]:
+    """Restore ``source`` in place on ``host``, until the server answers; the row count is asked for afterwards."""
+    arguments = ["--limit", host, "-e", f"backstay_source={source}", "-e", f"backstay_confirm={host}"]
     played = fleet.play(PROJECT / "playbooks" / "restore.yml", *arguments, "-e", "backstay_keep_aside=false")
-    record = fleet.newest_record(SPARE_HOST)
-    found = int(inside(SPARE_HOST, f"mariadb -BNe '{_COUNT}'"))
+    record = fleet.newest_record(host)
+    found = int(inside(host, f"{client} -BNe '{_COUNT}'"))
     if found != rows:
         raise BenchError(f"the restore brought {found} rows of {rows}")
     job = seconds_between(record["events"], "start restore", "end restore")

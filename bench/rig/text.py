@@ -10,6 +10,7 @@ third mounts filesystems of its own. All print their verdicts and write this pag
 | variable | default | meaning |
 |---|---|---|
 | `BENCH_MIB` | 1100 | bulk data in MiB; 150 is a rehearsal of a few minutes |
+| `BENCH_PRODUCT_MIB` | 300 | the same for the comparison of products and methods |
 | `BENCH_ROUNDS` | 3 | first fulls of every contender |
 | `BENCH_SLOW_ROUNDS` | 2 | of the contenders that dump logically |
 | `BENCH_RESTORES` | 2 | restores in place |
@@ -48,6 +49,13 @@ LOAD = """The load went into a server with the lab's settings (binary log on, ev
 NOISE = """The machine is virtual and small, and other work may run on it. Contenders take turns within a round and every
 round begins with another one, so slow minutes hit everybody, not one. Medians of so few runs still move by the spread
 above: a ratio that passes or misses its bound by less than that decides nothing.
+"""
+
+PRODUCTS = """Backstay against itself, once each: a first full backup into a fresh repository, and its restore in place of a
+running server on another host of the product. Physical is `mariadb-backup` or CLONE, logical is `mariadb-dump` or `mysqldump`
+(`app_mysql_method: logical`). The restore of a dump loads it into a server of its own and dumps that again, to compare the
+rows of every table with those of the backup; what a physical set brings is held against the SHA-256 of its stream.
+Times are those of `ansible-playbook`.
 """
 
 METER = """The meter runs in Python and hashes with SHA-256 in the same pass; `sha256sum` in the same place shows what the

@@ -7,17 +7,20 @@ import os
 import shutil
 from pathlib import Path
 
-from rig import borg
+from rig import borg, products
 from rig.fleet import DATABASE_HOST, OFFSITE_HOST, Fleet
 from rig.lab import inside, tear_down
 
 
 def remove_traces(fleet: Fleet) -> None:
     """Remove what a benchmark leaves in a lab and on the control node; what other people's work left stays."""
-    files = "/etc/backstay/repositories/bench-* /var/tmp/bench-scratch /var/backups/mariadb /var/backups/handwritten"
-    inside(DATABASE_HOST, f"rm -rf {files}; mariadb -e 'DROP DATABASE IF EXISTS shop_archive'")
+    files = "/var/tmp/bench-scratch /var/backups/mariadb /var/backups/handwritten"
+    inside(DATABASE_HOST, f"rm -rf {files}")
     inside(OFFSITE_HOST, "rm -rf /srv/backstay/repositories/bench-* /srv/backstay/ledger/bench-*")
     inside(OFFSITE_HOST, "f=/etc/backstay-offsite/htpasswd; if [ -e $f ]; then sed -i /^bench-/d $f; fi")
+    for product in products.PRODUCTS:
+        inside(product.host, "rm -rf /etc/backstay/repositories/bench-*")
+        product.ask("DROP DATABASE IF EXISTS shop_archive")
     borg.forget()
     for folder in ("secrets", "runs"):
         for path in (fleet.state / folder).glob("bench-*"):
@@ -31,7 +34,8 @@ def clean_up(fleet: Fleet, started_lab: bool) -> None:
         return
     remove_traces(fleet)
     borg.remove()
-    inside(DATABASE_HOST, "systemctl start shop-writer.service")
+    for product in products.PRODUCTS:
+        inside(product.host, "systemctl start shop-writer.service")
 
 
 def state_directory(folder: Path, started_lab: bool) -> Path:

@@ -6,8 +6,8 @@ Read by ``injection.py`` and fed to the host's Python; standard library only. On
     {run, step, bytes, exists, hit, signal, deadline}
 
 ``step`` is the beginning of the step's name, ``bytes`` what that step must have moved at least, ``exists`` a path that must be
-there, ``hit`` the part a process plays for the job (worker, meter, tool, restic, unpack, client) or the number of any other, and ``signal``
-what it gets.
+there, ``hit`` the part a process plays for the job (worker, meter, tool, restic, unpack, client) or the number of any other
+one, and ``signal`` what it gets.
 Prints ``{pid, bytes, step}`` of the moment. Exit status 1 with one sentence when the point never came or nothing was to hit.
 """
 
