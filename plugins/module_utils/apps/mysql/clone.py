@@ -7,15 +7,19 @@ position can be read only from a server that was started on the clone (``replay`
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pwd
 import shutil
 import stat
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
-from ...errors import CaptureFailed, Refused
+from ...errors import BackstayError, CaptureFailed, CommandFailed, Refused
 from ...files import tree_bytes
 from ...moment import format_moment, now
 from ...process import Tail, last_line, spawn, spell_status
@@ -33,11 +37,9 @@ _FOREIGN_TABLES = """
 SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')') FROM information_schema.tables
 WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB' AND table_schema NOT IN {system} ORDER BY 1
 """.replace("{system}", str(SYSTEM_SCHEMAS))
-_END_OF_CLONE = """
-SET @victim = (SELECT CONCAT('KILL ', pid) FROM performance_schema.clone_status
-WHERE state = 'In Progress' AND destination LIKE {target});
-SET @victim = COALESCE(@victim, 'DO 0'); PREPARE ending FROM @victim; EXECUTE ending
-"""
+_AT_WORK = "SELECT pid FROM performance_schema.clone_status WHERE state = 'In Progress' AND destination LIKE {target}"
+_END_SECONDS = 60
+_SERVER_DOWN = "ERROR 2002 "  # nobody listens at the socket
 
 
 def foreign_tables(options: Options) -> List[str]:
@@ -73,7 +75,8 @@ def clone(job: Job, arguments: Dict[str, Any]) -> None:
     job.cleanups.append(lambda: shutil.rmtree(str(directory), ignore_errors=True))
     target = directory / "data"
     # The server goes on when its client dies. It can do one clone at a time.
-    end = {"command": [client_program(), *connection_argv(options), "-e", end_of_clone(target)]}
+    words = [sys.executable, sys.argv[0], "tool", "mysql", "end-clone", json.dumps(options), str(target)]
+    end = {"command": words}
     job.folder.push_undo(end)
     job.begin_step("clone", int(facts.get("data_bytes", 0)))
     before = place_now(options, facts)
@@ -129,9 +132,35 @@ def clone_argv(job: Job, _arguments: Dict[str, Any]) -> List[str]:
     return ["tar", "--create", "--file=-", "--sort=name", "--numeric-owner", f"--directory={job.seen['clone']['data']}", "."]
 
 
-def end_of_clone(target: Path) -> str:
-    """Return the statements that end the clone into ``target``, if the server still makes it."""
-    return _END_OF_CLONE.replace("{target}", quoted(str(target) + "%"))
+def end_clone(options: Options, target: Path) -> None:
+    """Return when the server makes no clone into ``target`` any more; end the one that it makes.
+
+    It removes itself what it wrote, and nobody may do so before. Raise CommandFailed when it goes on, or nobody can tell.
+    """
+    deadline, at_work = time.monotonic() + _END_SECONDS, _AT_WORK.replace("{target}", quoted(str(target) + "%"))
+    try:
+        while True:
+            found = query(options, at_work)
+            if not found:
+                return
+            if time.monotonic() > deadline:
+                raise CommandFailed(f"the server still clones into {target}", f"KILL {found[0][0]}, then remove that folder")
+            with contextlib.suppress(CommandFailed):  # it ended meanwhile
+                query(options, f"KILL {int(found[0][0])}")
+            time.sleep(0.1)
+    except CommandFailed as error:
+        if not error.message.startswith(_SERVER_DOWN):
+            raise
+
+
+def end_clone_main(arguments: List[str]) -> int:
+    """Run as a tool that undoes the begin of a clone: ``OPTIONS TARGET``, the former as JSON."""
+    try:
+        end_clone(json.loads(arguments[0]), Path(arguments[1]))
+    except CommandFailed as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _run_clone(job: Job, options: Options, target: Path) -> None:
@@ -140,9 +169,14 @@ def _run_clone(job: Job, options: Options, target: Path) -> None:
     process = spawn([*argv, statement], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
     errors = Tail(process.stderr)
-    job.watch([process], lambda: tree_bytes(target) if target.exists() else 0)
-    if process.returncode != 0:
-        raise CaptureFailed(f"CLONE {spell_status(process.returncode)}: {last_line(errors.text())}")
+    try:
+        job.watch([process], lambda: tree_bytes(target) if target.exists() else 0)
+        if process.returncode != 0:
+            raise CaptureFailed(f"CLONE {spell_status(process.returncode)}: {last_line(errors.text())}")
+    except BackstayError:
+        with contextlib.suppress(CommandFailed):  # the undo tries again, and tells
+            end_clone(options, target)
+        raise
 
 
 def seal(job: Job) -> Dict[str, Any]:

@@ -13,6 +13,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import c
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
     BadInput,
     CaptureFailed,
+    CommandFailed,
     IntegrityError,
     Refused,
 )
@@ -67,6 +68,52 @@ def test_what_is_archived_is_the_clone_and_nothing_of_somebody_elses(tmp_path: P
     (tmp_path / "data").symlink_to("/etc")
     with pytest.raises(CaptureFailed, match="link"):
         clone.take_back(tmp_path)
+
+
+class Cloning:
+    """A server that goes on with a clone until it was told ``stubborn`` times to end it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stubborn: int) -> None:
+        self.told: list[str] = []
+        self.stubborn = stubborn
+        monkeypatch.setattr(clone, "query", self.answer)
+        monkeypatch.setattr(clone.time, "sleep", lambda _seconds: None)
+
+    def answer(self, _options: Any, sql: str) -> list[list[str]]:
+        if not sql.startswith("KILL"):
+            assert "'/srv/clone-run/data%'" in sql
+            return [["17"]] if len(self.told) < self.stubborn else []
+        self.told.append(sql)
+        if len(self.told) == self.stubborn:
+            raise CommandFailed("ERROR 1094 (HY000) at line 1: Unknown thread id: 17")
+        return []
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_the_end_of_a_clone_is_waited_for(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """What the server writes must not be removed under its hands."""
+    server = Cloning(monkeypatch, times)
+    clone.end_clone({}, Path("/srv/clone-run/data"))
+    assert server.told == ["KILL 17"] * times
+
+
+def test_a_clone_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    Cloning(monkeypatch, 10**9)
+    monkeypatch.setattr(clone, "_END_SECONDS", 0)
+    assert clone.end_clone_main(["{}", "/srv/clone-run/data"]) == 1
+    assert "the server still clones into /srv/clone-run/data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [("ERROR 2002 (HY000): Can't connect to local MySQL server", 0), ("ERROR 1045 (28000): Access denied", 1)],
+)
+def test_a_server_that_is_down_makes_no_clone(monkeypatch: pytest.MonkeyPatch, said: str, status: int) -> None:
+    def answer(_options: Any, _sql: str) -> list[list[str]]:
+        raise CommandFailed(said)
+
+    monkeypatch.setattr(clone, "query", answer)
+    assert clone.end_clone_main(["{}", "/srv/clone-run/data"]) == status
 
 
 VALUES = {"datadir": "/var/lib/mysql/"}
