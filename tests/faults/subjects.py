@@ -23,7 +23,7 @@ class MysqlSubject:
     app = "mysql"
     staging_waits = False  # whether what a failed run staged waits for the next run, which salvages or sweeps it
     module = ""  # the only module of tests for this subject; empty: all that belong to no other, and ``more``
-    more: tuple[str, ...] = ()
+    more: tuple[str, ...] = ("test_dump",)
     host = "shop-db1"
     service = "mariadb.service"
     capture_step = "Take the data files"
@@ -85,7 +85,7 @@ class MysqlSubject:
 class Mysql9Subject(MysqlSubject):
     """The other product: MySQL 9 with the same shop, backed up by CLONE."""
 
-    more = ("test_clone",)
+    more = ("test_dump", "test_clone")
     host = "crm-db1"
     service = "mysql.service"
     broken_settings = ("/etc/mysql/mysql.conf.d/99-fault.cnf", "[mysqld]\nthere_is_no_such_option = 1\n")

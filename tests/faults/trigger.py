@@ -6,8 +6,8 @@ Read by ``injection.py`` and fed to the host's Python; standard library only. On
     {run, step, bytes, exists, hit, signal, deadline}
 
 ``step`` is the beginning of the step's name, ``bytes`` what that step must have moved at least, ``exists`` a path that must be
-there, ``hit`` the part a process plays for the job (worker, meter, tool, restic, unpack, client) or the number of any other
-one, and ``signal`` what it gets.
+there, ``hit`` the part a process plays for the job (worker, meter, tool, restic, unpack, dump, client) or the number of any
+other one, and ``signal`` what it gets.
 Prints ``{pid, bytes, step}`` of the moment. Exit status 1 with one sentence when the point never came or nothing was to hit.
 """
 
@@ -51,8 +51,9 @@ def player(run, part):
 
     if part in ("worker", "meter"):
         return of_worker("run" if part == "worker" else "meter")
-    if part == "tool":
-        return next(iter(children(of_worker("meter"))), None)
+    if part in ("tool", "dump"):  # a dump passes a program of ours, which is the tool then
+        tool = next(iter(children(of_worker("meter"))), None)
+        return tool if part == "tool" else next(iter(children(tool)), None)
     own = children(of_worker("run"))
     if part == "client":
         return next((pid for pid, argv in own.items() if Path(argv[0]).name == "mysql"), None)
