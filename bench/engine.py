@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rig import budgets, control, lab, machine, meter, page, traces
-from rig.fleet import DATABASE_HOST, OFFSITE_HOST, Fleet
+from rig import budgets, control, lab, machine, meter, page, products, traces
+from rig.fleet import OFFSITE_HOST, Fleet
 from rig.lab import PROJECT, BenchError, say
 
 
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace, fleet: Fleet, folder: Path) -> dict[str, An
     result["meter"] = meter.throughput(folder, options.gib, options.rounds)
     say("making repositories")
     traces.remove_traces(fleet)
-    lab.inside(DATABASE_HOST, "systemctl stop shop-writer.service")
+    products.stop_writers()
     names = control.aliases(options.names)
     fleet.set_up(f"{OFFSITE_HOST},bench-*")
     fleet.backup("bench-*", "-f", "1")  # warm: worker pushed, restic's cache and the repository in use
@@ -55,7 +55,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="backstay-bench-") as name:
             folder = Path(name)
-            started_lab = lab.bring_up()
+            started_lab = lab.bring_up(products.HOSTS)
             fleet = Fleet(folder, control.aliases(options.names), traces.state_directory(folder, started_lab))
             try:
                 result = run(options, fleet, folder)

@@ -135,7 +135,7 @@ class Rounds:
 def set_up(options: argparse.Namespace, fleet: Fleet) -> None:
     """Make repositories, install the others' programs, fill the database."""
     traces.remove_traces(fleet)  # also of a benchmark that was ended: every first full needs a fresh repository
-    lab.inside(DATABASE_HOST, "systemctl stop shop-writer.service")
+    products.stop_writers()
     say("making repositories")
     fleet.set_up(f"{OFFSITE_HOST},bench-*")
     borg.install()
@@ -184,7 +184,7 @@ def main() -> int:
     started_lab = False
     try:
         with tempfile.TemporaryDirectory(prefix="backstay-bench-") as folder:
-            started_lab = lab.bring_up()
+            started_lab = lab.bring_up(products.HOSTS)
             fleet = Fleet(Path(folder), names, traces.state_directory(Path(folder), started_lab))
             try:
                 result = run(options, fleet)

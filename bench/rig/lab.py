@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,10 @@ def name() -> str:
     return os.environ.get("BACKSTAY_LAB") or "backstay"
 
 
-def bring_up() -> bool:
-    """Make or complete the lab; return whether it did not exist before."""
+def bring_up(hosts: Iterable[str]) -> bool:
+    """Make or complete the lab with ``hosts``; return whether it did not exist before. Others would be at work meanwhile."""
     fresh = not (PROJECT / ".lab" / name() / "id_ed25519").exists()
-    must([*LAB, "up"])
+    must([*LAB, "up", "--only", ",".join(hosts)])
     must([*LAB, "wait"])
     return fresh
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rig import lab
 from rig.contenders import THREADS, stored_bytes
-from rig.fleet import Fleet
+from rig.fleet import OFFSITE_HOST, Fleet
 from rig.moments import seconds_between
 from rig.restores import restore_in_place
 
@@ -47,6 +47,19 @@ PRODUCTS = (
     Product("mariadb", "MariaDB", "shop-db1", "spare1", "mariadb"),
     Product("mysql", "MySQL", "crm-db1", "mysql-spare1", "mysql"),
 )
+HOSTS = (OFFSITE_HOST, *(host for product in PRODUCTS for host in (product.host, product.spare)))
+
+
+def stop_writers() -> None:
+    """Let nobody write but the benchmark."""
+    for product in PRODUCTS:
+        lab.inside(product.host, "systemctl stop shop-writer.service")
+
+
+def start_writers() -> None:
+    """Undo ``stop_writers``."""
+    for product in PRODUCTS:
+        lab.inside(product.host, "systemctl start shop-writer.service")
 
 
 def aliases() -> dict[str, str]:
@@ -75,8 +88,7 @@ def compare(fleet: Fleet, mib: int, keep: Callable[[dict[str, Any]], None]) -> N
 
 
 def _prepare(fleet: Fleet, product: Product, mib: int) -> None:
-    """Have nothing but the bulk data change the server, and the worker on both hosts."""
-    lab.inside(product.host, "systemctl stop shop-writer.service")
+    """Have the worker on the server's host, and the bulk data in the server."""
     product.ask("SET sql_log_bin = 0; DROP DATABASE IF EXISTS shop_archive")
     fleet.backup(product.warm)
     lab.say(f"seeding {mib} MiB into {product.title}")

@@ -34,8 +34,7 @@ def clean_up(fleet: Fleet, started_lab: bool) -> None:
         return
     remove_traces(fleet)
     borg.remove()
-    for product in products.PRODUCTS:
-        inside(product.host, "systemctl start shop-writer.service")
+    products.start_writers()
 
 
 def state_directory(folder: Path, started_lab: bool) -> Path:
