@@ -73,7 +73,8 @@ class MysqlSubject:
         for statement in statements:
             shop.sql(self._fleet, "SET sql_log_bin = 0; " + statement, self.host)
         numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000)"
-        one = f"INSERT INTO fault_bulk.noise (body) {numbers} SELECT GROUP_CONCAT(RANDOM_BYTES(1048) SEPARATOR '') FROM numbers"
+        # MySQL gives 1024 random bytes at once and counts to 1000, no further.
+        one = f"INSERT INTO fault_bulk.noise (body) {numbers} SELECT GROUP_CONCAT(RANDOM_BYTES(1024) SEPARATOR '') FROM numbers"
         settings = "SET sql_log_bin = 0; SET group_concat_max_len = 16777216; "
         shop.sql(self._fleet, settings + "; ".join([one] * mib), self.host)
 
