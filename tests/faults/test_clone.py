@@ -22,11 +22,16 @@ def test_client_killed_while_the_server_clones(scene: Scene) -> None:
 
 
 def test_disk_full_while_the_server_clones(scene: Scene) -> None:
-    place = "/srv/backstay-fault-small"
-    scene.fleet.shell(scene.host, f"mkdir -m 0711 {place}; mount -t tmpfs -o size=32m,mode=0711 none {place}")
+    place, server = "/srv/backstay-fault-small", scene.subject.main_process()
+    scene.fleet.shell(scene.host, f"mkdir -m 0711 {place}; mount -t tmpfs -o size=512m,mode=0711 none {place}")
     try:
         running = scene.start("backup", app_mysql_clone_directory=place)
-        scene.failed(running, "capture", "CLONE ended with exit status 1", place)
-        assert scene.fleet.shell(scene.host, f"ls -A {place}").strip() == "", "a part of the clone is still there"
+        begun = f"{place}/clone-{running.run_id}/data"
+        held = scene.hit(running, exists=begun, hit=server, signal="SIGSTOP")["pid"]
+        fill = f"fallocate -l $(( $(df -k --output=avail {place} | tail -n 1) - 1024 ))k {place}/filler"
+        scene.fleet.shell(scene.host, fill)
+        scene.release_held(held)
+        scene.failed(running, "capture", "CLONE ended with exit status 1", "No space left on device")
+        assert scene.fleet.shell(scene.host, f"ls -A {place}").split() == ["filler"], "a part of the clone is still there"
     finally:
         scene.fleet.shell(scene.host, f"umount {place}; rmdir {place}")
