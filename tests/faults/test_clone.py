@@ -29,8 +29,10 @@ def test_disk_full_while_the_server_clones(scene: Scene) -> None:
         begun = f"{place}/clone-{running.run_id}/data"
         held = scene.hit(running, exists=begun, hit=server, signal="SIGSTOP")["pid"]
         fill = f"fallocate -l $(( $(df -k --output=avail {place} | tail -n 1) - 1024 ))k {place}/filler"
-        scene.fleet.shell(scene.host, fill)
-        scene.release_held(held)
+        try:
+            scene.fleet.shell(scene.host, fill)
+        finally:
+            scene.release_held(held)
         scene.failed(running, "capture", "CLONE ended with exit status 1", "No space left on device")
         assert scene.fleet.shell(scene.host, f"ls -A {place}").split() == ["filler"], "a part of the clone is still there"
     finally:
