@@ -42,11 +42,12 @@ def options_of(job: Job) -> Options:
 def connection_argv(options: Options) -> List[str]:
     """Return the options that reach the server. A defaults file must come first or the tools reject it (exit 7).
 
-    A host in it would mean TCP, and lead the tools to the live server whatever the socket: so the protocol is said.
+    No other option file is read beside it. A host in it would mean TCP, and lead the tools to the live server whatever the
+    socket: so the protocol is said.
     """
     argv = ["--no-defaults"] if options.get("no_defaults") else []
     if options.get("defaults_extra_file"):
-        argv.append(f"--defaults-extra-file={options['defaults_extra_file']}")
+        argv.append(f"--defaults-file={options['defaults_extra_file']}")
     if options.get("socket"):
         argv += [f"--socket={options['socket']}", "--protocol=socket"]
     return argv

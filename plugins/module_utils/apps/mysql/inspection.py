@@ -20,6 +20,7 @@ from .completeness import WHOLE, Gap, find_gap
 from .history import link, number_of, read_server
 from .logical import loose_detail
 from .objects import loose_tables
+from .option_files import files_check
 from .products import MARIADB, PRODUCTS, Product, missing_privileges, product_named, product_of, series
 from .server_tables import NAMED_ZONES, NO_ACCOUNTS, has_named_zones
 from .side import socket_checks
@@ -97,14 +98,16 @@ def inspect_server(options: Options) -> Tuple[List[Check], Dict[str, Any]]:
         return checks, {}
     gap = find_gap(options, product, values)
     checks += [privileges_check(options, product, method), binary_log_check(product, values, kind, gap)]
-    if method == "clone" and kind == "full":
-        checks += clone_checks(options, values)
     if any(item["status"] == "failed" for item in checks):
         return checks, {}
     chain_check, chosen = choose_kind(options, values, gap)
     checks += [chain_check] if chain_check else []
     if not chosen:
         return checks, {}
+    if chosen["kind"] != "log":
+        checks += files_check(product, method, options)
+    if method == "clone" and chosen["kind"] == "full":
+        checks += clone_checks(options, values)
     if method == "dump" and chosen["kind"] == "full":
         chosen.update(dump_accounts=bool(options.get("accounts", True)) and tool_knows(product, product.dump_accounts[0]))
         checks += dump_checks(options, product, chosen["dump_accounts"])

@@ -59,7 +59,10 @@ class Product(NamedTuple):
 
 
 _VIEWING = (("SELECT",), ("SHOW VIEW",), ("TRIGGER",), ("EVENT",))
-_DUMP = ("--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob", "--skip-dump-date")
+_CHARACTERS = "--default-character-set=utf8mb4"
+_DUMP = (
+    _CHARACTERS, "--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob", "--skip-dump-date",
+)  # fmt: skip
 
 MARIADB = Product(
     name="mariadb",
@@ -92,7 +95,9 @@ MARIADB = Product(
     ),
     # GTIDs that do not rise within a domain were committed all the same; the files were proved to follow each other.
     replay_options=("--no-defaults", "--loose-skip-gtid-strict-mode", "--verify-binlog-checksum"),
-    client_options=("--binary-mode", "--local-infile=0", "--max-allowed-packet=1G", "--abort-source-on-error", "--batch"),
+    client_options=(
+        "--binary-mode", "--local-infile=0", "--max-allowed-packet=1G", "--abort-source-on-error", "--force=0", "--batch",
+    ),
     side_lines=("skip-networking", "skip-log-bin", "skip-slave-start"),
     initialise=(
         "mariadb-install-db", "--defaults-file={options}", "--datadir={data}", "--skip-test-db", "--skip-name-resolve",
@@ -103,7 +108,7 @@ MARIADB = Product(
     dump_options=_DUMP,
     dump_place=("--master-data=2",),
     dump_gtids=(),
-    dump_accounts=("--system=users",),
+    dump_accounts=("--system=users", _CHARACTERS),
     account_tables=("global_priv", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv", "roles_mapping"),
     dump_history=("--dump-history",),
     dump_part=(),
@@ -139,7 +144,7 @@ MYSQL = Product(
     places=("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "innodb_directories"),
     log_refusals=(("binlog_encryption", "OFF", "encrypted: its files say nothing without their keys", "set it to OFF"),),
     replay_options=("--no-defaults", "--verify-binlog-checksum"),
-    client_options=("--binary-mode", "--local-infile=0", "--max-allowed-packet=1G", "--batch"),
+    client_options=("--binary-mode", "--local-infile=0", "--max-allowed-packet=1G", "--force=0", "--batch"),
     # auth_socket: where it comes from an option file of the source, root could not log in to the copy.
     side_lines=("skip-networking", "skip-log-bin", "skip-replica-start", "loose-mysqlx=OFF", "plugin-load-add=auth_socket.so"),
     initialise=("mysqld", "--defaults-file={options}", "--initialize-insecure", "--datadir={data}", "--user={account}"),
@@ -148,7 +153,7 @@ MYSQL = Product(
     dump_options=(*_DUMP, "--no-tablespaces"),
     dump_place=("--source-data=2",),
     dump_gtids=("--set-gtid-purged=ON",),
-    dump_accounts=("--users", "--set-gtid-purged=OFF"),
+    dump_accounts=("--users", "--set-gtid-purged=OFF", _CHARACTERS),
     account_tables=(
         "user", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv", "role_edges", "default_roles",
         "global_grants",

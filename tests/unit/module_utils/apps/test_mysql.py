@@ -202,12 +202,12 @@ def test_what_reaches_the_server_before_a_capture_reaches_it_after(programs: Pat
     shown = "".join(f"{name}\\t{value}\\n" for name, value in dict(VALUES, datadir=str(tmp_path)).items())
     script = f"""
 case "$*" in
-  --defaults-extra-file=/etc/mysql/backup.cnf*SHOW*VARIABLES*) printf '{shown}' ;;
-  --defaults-extra-file=/etc/mysql/backup.cnf*VERSION*) echo '{VALUES["version"]}' ;;
-  --defaults-extra-file=/etc/mysql/backup.cnf*GRANTS*) echo '{COMPLETE}' ;;
-  --defaults-extra-file=/etc/mysql/backup.cnf*MASTER*) printf 'mysqld-bin.000001\\t387\\t\\t\\n' ;;
-  --defaults-extra-file=/etc/mysql/backup.cnf*SLAVES*) ;;
-  --defaults-extra-file=/etc/mysql/backup.cnf*) printf 'tables\\t3\\n' ;;
+  --defaults-file=/etc/mysql/backup.cnf*SHOW*VARIABLES*) printf '{shown}' ;;
+  --defaults-file=/etc/mysql/backup.cnf*VERSION*) echo '{VALUES["version"]}' ;;
+  --defaults-file=/etc/mysql/backup.cnf*GRANTS*) echo '{COMPLETE}' ;;
+  --defaults-file=/etc/mysql/backup.cnf*MASTER*) printf 'mysqld-bin.000001\\t387\\t\\t\\n' ;;
+  --defaults-file=/etc/mysql/backup.cnf*SLAVES*) ;;
+  --defaults-file=/etc/mysql/backup.cnf*) printf 'tables\\t3\\n' ;;
   *) echo 'ERROR 1045: Access denied' >&2; exit 1 ;;
 esac"""
     program(programs, "mariadb", script)
@@ -225,7 +225,7 @@ esac"""
 
 def test_the_defaults_file_comes_first_and_no_password_is_in_sight() -> None:
     options = {"socket": "/run/s.sock", "defaults_extra_file": "/etc/mysql/backup.cnf"}
-    argv = ["--defaults-extra-file=/etc/mysql/backup.cnf", "--socket=/run/s.sock", "--protocol=socket"]
+    argv = ["--defaults-file=/etc/mysql/backup.cnf", "--socket=/run/s.sock", "--protocol=socket"]
     assert client.connection_argv(options) == argv
     assert client.connection_argv({}) == []
 
