@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command line of the worker archive: ``python3 worker.pyz COMMAND ...``.
 
-Each command imports what it needs: the meter starts for every capture, and an archive's modules are compiled every time.
+Each command imports what it needs: the meter starts for every capture.
 """
 
 from __future__ import annotations
