@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,34 @@ import pytest
 from ansible_collections.backstay.fleet.plugins.callback import guard, progress
 from ansible_collections.backstay.fleet.plugins.plugin_utils.job_watch import PROGRESS_SOCKET
 from unit.support.sandbox import wait_until
+
+PLUGINS = Path(__file__).parents[3] / "plugins"
+COLLECTION = "ansible_collections.backstay.fleet.plugins"
+
+
+def test_what_every_task_needs_is_loaded_before_the_first_fork() -> None:
+    """ansible-core loads every filter of a collection to find one: all of them are to be there, or each fork does it again."""
+    program = (
+        "import gc, sys; from ansible.plugins.loader import init_plugin_loader; init_plugin_loader([sys.argv[1]]);"
+        f"from {COLLECTION}.callback import preload; preload.CallbackModule().v2_playbook_on_start(None);"
+        "print(gc.get_freeze_count() > 10000, *sys.modules)"
+    )
+    argv = [sys.executable, "-c", program, str(PLUGINS.parent / "collections")]
+    frozen, *loaded = subprocess.check_output(argv, text=True).split()
+    filters = {f"{COLLECTION}.filter.{path.stem}" for path in (PLUGINS / "filter").glob("*.py")}
+    assert filters
+    wanted = {*filters, f"{COLLECTION}.lookup.apps", "ansible.plugins.connection.ssh", "ansible.plugins.become.sudo"}
+    assert wanted - set(loaded) == set()
+    assert frozen == "True"
+
+
+def test_every_callback_is_enabled_in_the_checkout() -> None:
+    enabled = next(
+        line for line in (PLUGINS.parent / "ansible.cfg").read_text().splitlines() if line.startswith("callbacks_enabled")
+    )
+    names = enabled.partition("=")[2].replace(" ", "").split(",")
+    assert sorted(names) == sorted(f"backstay.fleet.{path.stem}" for path in (PLUGINS / "callback").glob("*.py"))
+    assert names[-1] == "backstay.fleet.guard"
 
 
 def test_a_run_that_reached_no_host_fails() -> None:
