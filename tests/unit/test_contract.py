@@ -161,7 +161,7 @@ def test_every_python_module_of_an_app_has_its_role() -> None:
 @each_app_role
 def test_a_role_calls_only_what_its_app_offers(role: Path) -> None:
     offered = set(importlib.import_module(f"{apps.__name__}.{role.name[len('app_') :]}").CALLS)
-    text = "".join(path.read_text(encoding="utf-8") for path in [*role.glob("tasks/*.yml"), *role.glob("vars/*.yml")])
+    text = "".join(path.read_text(encoding="utf-8") for path in [*role.glob("tasks/*.yml"), *role.glob("vars/**/*.yml")])
     assert set(re.findall(r"^\s+(?:call|argv_from): (\w+)$", text, re.MULTILINE)) == offered
 
 

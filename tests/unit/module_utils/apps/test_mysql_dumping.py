@@ -155,7 +155,7 @@ def test_what_may_come_and_go_while_a_dump_runs(
 
 
 def test_the_step_takes_the_dump_again_on_what_the_tool_says() -> None:
-    steps = (Path(__file__).parents[4] / "roles" / "app_mysql" / "vars" / "full_steps.yml").read_text(encoding="utf-8")
+    steps = (Path(__file__).parents[4] / "roles" / "app_mysql" / "vars" / "main" / "full_steps.yml").read_text(encoding="utf-8")
     assert dumping.CHANGED in steps
 
 
