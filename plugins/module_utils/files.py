@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import stat
 from pathlib import Path
 from typing import Any, Optional
+
+from .process import last_line, run, spell_status
 
 
 def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
@@ -91,8 +94,20 @@ def let_through(path: Path, top: Path) -> None:
 def empty_directory(path: Path) -> Path:
     """Make ``path`` exist, private and empty, and return it."""
     if path.exists():
-        shutil.rmtree(str(path))
+        remove_folder(path)
     return private_directory(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove the folder ``path`` with everything in it, however deep; no link is followed. Raise OSError where it cannot."""
+    try:
+        shutil.rmtree(str(path))
+    except (RecursionError, OSError) as error:  # it takes a call and a descriptor for every level
+        if isinstance(error, OSError) and error.errno != errno.EMFILE:
+            raise
+        done = run(["rm", "-rf", "--", str(path)])
+        if done.status != 0:
+            raise OSError(errno.EIO, f"rm {spell_status(done.status)}: {last_line(done.stderr)}", str(path)) from error
 
 
 def free_bytes(path: Path) -> int:

@@ -11,9 +11,10 @@ import contextlib
 import os
 import stat
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, List
 
 from .errors import Refused
+from .files import sync_directory
 
 _LINKS = 40  # as many as the kernel follows
 _LOOK = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -81,6 +82,24 @@ def opened_below(above: int, path: Path) -> Iterator[int]:
         os.close(held)
 
 
+@contextlib.contextmanager
+def opened_or_made(path: Path) -> Iterator[int]:
+    """Hold the folder ``path`` open, which is made with all that is missing above it; what is made is this account's alone."""
+    with contextlib.ExitStack() as way:
+        missing: List[str] = []
+        while True:
+            try:
+                held = way.enter_context(opened(path))
+                break
+            except FileNotFoundError:
+                missing.append(path.name)
+                path = path.parent
+        for name in reversed(missing):
+            held = make_folder(held, name)
+            way.callback(os.close, held)
+        yield held
+
+
 def make_folder(above: int, name: str) -> int:
     """Make the folder ``name`` in an open one if need be and return a descriptor of it, which can be listed.
 
@@ -88,6 +107,11 @@ def make_folder(above: int, name: str) -> int:
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=above)
+    return open_own(above, name)
+
+
+def open_own(above: int, name: str) -> int:
+    """Return a descriptor of the folder ``name`` in an open one. Raise Refused when it is no folder of this account's own."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
     except OSError as error:
@@ -98,9 +122,28 @@ def make_folder(above: int, name: str) -> int:
     return descriptor
 
 
+def names_in(held: int) -> List[str]:
+    """Return the names in an open folder, sorted."""
+    return sorted(os.listdir(place(held)))
+
+
+def has(held: int, name: str) -> bool:
+    """Return whether an open folder holds ``name``; a link counts, wherever it leads."""
+    try:
+        os.lstat(name, dir_fd=held)
+        return True
+    except FileNotFoundError:
+        return False
+
+
+def sync(held: int) -> None:
+    """Make renames in an open folder survive a power cut."""
+    sync_directory(Path(place(held)))
+
+
 def _not_ours(above: int, name: str) -> Refused:
     where = os.path.join(os.readlink(place(above)), name)
-    return Refused(f"{where} was made by somebody else; nothing is put there", "look at it, and move it away")
+    return Refused(f"{where} was made by somebody else; it is left alone", "look at it, and move it away")
 
 
 def _require_roots(link: os.stat_result, folder: os.stat_result, name: str) -> None:

@@ -154,7 +154,46 @@ def test_nothing_lands_through_a_link(sandbox: Sandbox, stored: dict[str, Any]) 
     assert look(sandbox.base / "theirs") == {}
 
 
-def test_a_landing_that_was_exchanged_for_a_link_is_not_given_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("account", [None, "nobody"])
+@pytest.mark.parametrize("name", [".backstay-mysql", "landing-1"])
+@pytest.mark.parametrize("moment", ["it was made", "it is unpacked"])
+def test_a_landing_whose_name_becomes_a_link_leads_nowhere(
+    sandbox: Sandbox,
+    stored: dict[str, Any],
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    account: str | None,
+    name: str,
+    moment: str,
+) -> None:
+    """Who owns the folder above may exchange it at any moment: root neither unpacks nor gives away what the link leads to."""
+    victim = plant(sandbox.base / "victim", {"landing-1": {}})
+    path = {".backstay-mysql": yard(target), "landing-1": yard(target) / "landing-1"}[name]
+    mkdir, spawn = os.mkdir, landing.spawn
+
+    def deceive() -> None:
+        if path.is_dir() and not path.is_symlink():
+            path.rename(path.with_name("away"))
+            path.symlink_to(victim)
+
+    def made(*arguments: Any, **named: Any) -> None:
+        mkdir(*arguments, **named)
+        deceive()
+
+    def unpacked(argv: list[str], *arguments: Any, **named: Any) -> Any:
+        deceive()
+        return spawn(argv, *arguments, **named)
+
+    monkeypatch.setattr(*(os, "mkdir", made) if moment == "it was made" else (landing, "spawn", unpacked))
+    step = land(yard(target) / "landing-1")
+    step["land"].update({"account": account} if account else {})
+    recover(sandbox, stored, [step])
+    assert look(victim) == {"landing-1": {}}
+    for folder in (victim, victim / "landing-1"):
+        assert (folder.stat().st_uid, folder.stat().st_mode & 0o777) == (os.geteuid(), 0o755)
+
+
+def test_a_folder_that_was_exchanged_for_a_link_is_not_given_away(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "x").symlink_to(tmp_path / "theirs")
     with pytest.raises(CommandFailed, match="x is no folder of this job any more: Not a directory"):
@@ -162,6 +201,17 @@ def test_a_landing_that_was_exchanged_for_a_link_is_not_given_away(tmp_path: Pat
     assert (tmp_path / "theirs").stat().st_uid == os.geteuid()
     with pytest.raises(CommandFailed, match="this host has no account 'nobody-at-all'"):
         landing.give(tmp_path / "theirs", "nobody-at-all")
+
+
+def test_what_was_landed_is_what_is_exchanged_whatever_its_name_means_by_then(
+    sandbox: Sandbox, stored: dict[str, Any], target: Path
+) -> None:
+    forged = plant(sandbox.base / "forged", {"landing-1": {"content": b"forged"}})
+    steps = in_place(target)
+    forge = f"mv {yard(target)} {sandbox.base}/away; cp -a {forged} {yard(target)}"
+    steps.insert(1, {"name": "Forge", "command": {"argv": ["sh", "-c", forge]}})
+    recover(sandbox, stored, steps)
+    assert look(target) == {"content": b"restored"}
 
 
 def test_a_missing_artifact_is_told(sandbox: Sandbox, stored: dict[str, Any]) -> None:

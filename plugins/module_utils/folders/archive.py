@@ -88,14 +88,14 @@ class Archive:
             raise CaptureFailed(f"{self._name(path)} bears the name of the manifest", "rename it, or exclude it")
         if self._source.snapshot and stat.S_ISDIR(status.st_mode) and status.st_ino == _PLACEHOLDER_INODE:
             raise CaptureFailed(f"cannot archive {self._name(path)}: it is a subvolume of its own", "list it as a folder, too")
-        metadata = of_status(status, read_xattrs(self._place(path)))
-        line = described(path, self._source.tree, metadata, status)
+        metadata = of_status(status, read_xattrs(entry.place))
+        line = described(entry, metadata)
         first = self._first.of(entry)
         if first is not None:
             line["link"] = first.decode("utf-8", "surrogateescape")
             self._put_header(path, metadata, {}, type=tarfile.LNKTYPE, linkname=_member(first))
         elif stat.S_ISREG(status.st_mode):
-            line.update(self._add_file(path, metadata))
+            line.update(self._add_file(entry, metadata))
         else:
             more: Dict[str, Any] = {"type": _TAR_TYPES[stat.S_IFMT(status.st_mode)], "linkname": line.get("target", "")}
             if "device" in line:
@@ -104,9 +104,9 @@ class Archive:
         self._note(line)
         self._entries += 1
 
-    def _add_file(self, path: bytes, metadata: Metadata) -> Dict[str, Any]:
+    def _add_file(self, entry: Entry, metadata: Metadata) -> Dict[str, Any]:
         """Write one file with its holes; return what the manifest says of its content."""
-        descriptor = os.open(self._place(path), os.O_RDONLY | os.O_NOFOLLOW)
+        path, descriptor = entry.path, os.open(entry.place, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             status = os.fstat(descriptor)
             # Asked once, never guessed from st_blocks: room that was taken in advance is a hole, too, and which of it
@@ -173,9 +173,6 @@ class Archive:
     def _put(self, block: bytes) -> None:
         self._target.write(block)
         self._written += len(block)
-
-    def _place(self, path: bytes) -> bytes:
-        return os.path.join(self._source.tree, path) if path else self._source.tree
 
     def _name(self, path: bytes) -> str:
         return show(os.path.join(os.fsencode(self._source.folder), path))

@@ -9,6 +9,7 @@ files, ``mac``; further names of a file only ``link``, its first name; links ``t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, NoReturn
 
 from .. import appledouble
 from ..errors import IntegrityError
+from ..pinned import opened, place
 from .filesystem import data_ranges
 from .metadata import Metadata, of_status, read_xattrs
 from .walk import Entry, Selection, order, show, walk
@@ -77,11 +79,11 @@ class ContentHash:
         return said
 
 
-def described(path: bytes, root: bytes, metadata: Metadata, status: os.stat_result) -> Dict[str, Any]:
+def described(entry: Entry, metadata: Metadata) -> Dict[str, Any]:
     """Return the manifest's line of an entry without what its content says."""
     kind = stat.S_IFMT(metadata.mode)
     line: Dict[str, Any] = {
-        "path": path.decode("utf-8", "surrogateescape"),
+        "path": entry.path.decode("utf-8", "surrogateescape"),
         "type": _TYPES[kind],
         "uid": metadata.uid,
         "gid": metadata.gid,
@@ -91,9 +93,9 @@ def described(path: bytes, root: bytes, metadata: Metadata, status: os.stat_resu
     if metadata.xattrs:
         line["xattrs"] = {name: hashlib.sha256(value).hexdigest() for name, value in metadata.xattrs.items()}
     if kind == stat.S_IFLNK:
-        line["target"] = os.readlink(os.path.join(root, path)).decode("utf-8", "surrogateescape")
+        line["target"] = os.readlink(entry.place).decode("utf-8", "surrogateescape")
     if kind in (stat.S_IFCHR, stat.S_IFBLK):
-        line["device"] = [os.major(status.st_rdev), os.minor(status.st_rdev)]
+        line["device"] = [os.major(entry.status.st_rdev), os.minor(entry.status.st_rdev)]
     return line
 
 
@@ -118,33 +120,40 @@ class Proved(NamedTuple):
     bytes: int
 
 
-def prove(directory: Path, artifact: str = "") -> Proved:
-    """Hold everything in ``directory`` against the manifest in it and remove the manifest; the folder keeps its times.
+def prove(directory: Path, artifact: str = "", held: Optional[int] = None) -> Proved:
+    """Hold everything in ``directory`` (``held``: where it is open) against the manifest in it and remove the manifest.
 
-    Raise IntegrityError that names the first of what is missing, more, or different.
+    The folder keeps its times. Raise IntegrityError that names the first of what is missing, more, or different.
     """
-    place = directory / MEMBER
-    times = directory.stat()
-    if not place.is_file() or place.is_symlink():
-        raise IntegrityError(f"{directory} holds no manifest to be proved against", "this set is damaged; restore another one")
-    with place.open("rb") as lines:
-        proof = _Proof(os.fsencode(str(directory)), lines, artifact)
-        done = proof.run()
-    place.unlink()
-    os.utime(str(directory), ns=(times.st_atime_ns, times.st_mtime_ns))
+    with contextlib.ExitStack() as way:
+        itself = Path(place(way.enter_context(opened(directory)) if held is None else held))
+        times = itself.stat()
+        try:
+            lines = way.enter_context(open(str(itself / MEMBER), "rb", opener=_open_plain))
+        except OSError as error:
+            sentence = f"{directory} holds no manifest to be proved against"
+            raise IntegrityError(sentence, "this set is damaged; restore another one") from error
+        done = _Proof(os.fsencode(str(directory)), os.fsencode(str(itself)) + b"/.", lines, artifact).run()
+        (itself / MEMBER).unlink()
+        os.utime(str(itself), ns=(times.st_atime_ns, times.st_mtime_ns))
     return done
 
 
+def _open_plain(path: str, flags: int) -> int:
+    """Open a file that somebody else may have put there: no link is followed, and no pipe is waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
 class _Proof:
-    def __init__(self, root: bytes, lines: IO[bytes], artifact: str) -> None:
-        self._root, self._lines, self._artifact = root, lines, artifact
+    def __init__(self, root: bytes, by: bytes, lines: IO[bytes], artifact: str) -> None:
+        self._root, self._by, self._lines, self._artifact = root, by, lines, artifact
         self._first, self._bytes, self._problems, self._count = FirstNames(), 0, [], 0  # type: ignore[var-annotated]
 
     def run(self) -> Proved:
         """Walk through folder and manifest side by side: both have one order."""
         promised = self._promised()
         wanted = next(promised, None)
-        for entry in walk(self._root, Selection({os.fsencode(MEMBER)}, []), _gone):
+        for entry in walk(self._by, Selection({os.fsencode(MEMBER)}, []), _gone, self._root):
             while wanted is not None and order(_path(wanted)) < order(entry.path):
                 self._note(_path(wanted), "is missing")
                 wanted = next(promised, None)
@@ -180,14 +189,13 @@ class _Proof:
         raise IntegrityError(f"the manifest in {show(self._root)} is cut off", "this set is damaged; restore another one")
 
     def _compare(self, wanted: Dict[str, Any], entry: Entry) -> None:
-        path = os.path.join(self._root, entry.path)
         if stat.S_IFMT(entry.status.st_mode) not in _TYPES:
             self._note(entry.path, "is of another type")
             return
-        xattrs = read_xattrs(path)
+        xattrs = read_xattrs(entry.place)
         if "security.selinux" not in wanted.get("xattrs", {}):
             xattrs.pop("security.selinux", None)  # this host labels by itself, the one backed up did not
-        found = described(entry.path, self._root, of_status(entry.status, xattrs), entry.status)
+        found = described(entry, of_status(entry.status, xattrs))
         first = self._first.of(entry)
         if first is not None:
             found["link"] = first.decode("utf-8", "surrogateescape")
@@ -199,7 +207,7 @@ class _Proof:
 
     def _hash(self, entry: Entry, xattrs: Dict[str, bytes]) -> Dict[str, Any]:
         content = ContentHash(entry.path, entry.status.st_size)
-        descriptor = os.open(os.path.join(self._root, entry.path), os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(entry.place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             ranges = data_ranges(descriptor, entry.status.st_size)
             for block in blocks(descriptor, entry.status.st_size, content, ranges):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -64,6 +65,7 @@ class Job:
         self.executor = open_executor(self.specification.get("executor"), host, app)
         self.seen: Dict[str, Any] = {"artifacts": [], "checks": [], "tools": {}, "facts": {}, "outage_seconds": 0.0}
         self.cleanups: List[Callable[[], None]] = []  # run in reverse when the job ends, however it ends
+        self.open_folders: Dict[str, int] = {}  # see keep_open
         self._access: Optional[restic.Access] = None
         self._state: Dict[str, Any] = {"seq": 0, "step": "starting", "bytes": 0, "total": 0, "rate": 0, "done": False}
         self._told = 0.0
@@ -103,6 +105,19 @@ class Job:
     def prepare_work(self) -> None:
         """Make the scratch folder empty; what an interrupted job left there is worthless."""
         empty_directory(self.work)
+
+    def keep_open(self, folder: Path, held: int) -> None:
+        """Keep an open folder open for the steps that prove and exchange it: they mean what was landed, whatever is there then.
+
+        Others are not kept, for there may be thousands.
+        """
+        steps = self.specification["steps"]
+        later = [step["prove"]["directory"] for step in steps if "prove" in step]
+        later += [step["swap"]["landing"] for step in steps if "swap" in step]
+        if str(folder) in later:
+            descriptor = os.dup(held)
+            self.open_folders[str(folder)] = descriptor
+            self.cleanups.append(lambda: os.close(descriptor))
 
     def clean_up(self) -> List[str]:
         """Run the clean-ups that steps registered, newest first; return a sentence for each that failed.

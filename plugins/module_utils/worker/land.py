@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
-from .. import layout, restic
+from .. import layout, pinned, restic
 from ..chain import around, plan_hash
 from ..errors import CommandFailed, IntegrityError, NoSpace, RepositoryError
 from ..executors import Executor
-from ..files import free_bytes, human, private_directory, read_json
+from ..files import free_bytes, human, read_json
 from ..folders.archive import UNPACK
 from ..folders.metadata import drop_default_list
 from ..process import last_line, spawn, spell_status
@@ -45,9 +46,9 @@ def land(job: Job, arguments: Dict[str, Any]) -> None:
     total = sum(artifact["bytes"] for _item, artifact in artifacts)
     require_space(Path(arguments["into"].replace("{set}", "")), total)
     for item, artifact in artifacts:
-        into = make_landing(job, arguments, item, artifact["bytes"])
-        unpack = [word.replace("{into}", str(into)) for word in arguments.get("unpack", UNPACK)]
-        with told_of(plan, item):
+        # Never by its name: whoever owns the directory above could have root unpack elsewhere.
+        unpack = [word.replace("{into}", ".") for word in arguments.get("unpack", UNPACK)]
+        with made_landing(job, arguments, item, artifact["bytes"]) as into, told_of(plan, item):
             _land_one(job, artifact, into, unpack, arguments.get("account"))
         job.seen.setdefault("landed", []).append(item["set"])
 
@@ -85,7 +86,7 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str],
     if source.returncode != 0 and not flow.reader_gone:
         raise restic.error_for(source.returncode, said)
     if sink.returncode != 0 and free_bytes(into) < _FULL_BYTES:  # tools do not say so: "my_write() failed"
-        raise NoSpace(f"the filesystem of {into} ran full while {unpack[0]} wrote to it", "make room, then run again")
+        raise NoSpace(f"the filesystem of {into.resolve()} ran full while {unpack[0]} wrote to it", "make room, then run again")
     if sink.returncode != 0:
         raise CommandFailed(f"{unpack[0]} {spell_status(sink.returncode)}: {last_line(complaint)}")
     if flow.count() != artifact["bytes"] or flow.sha256() != artifact["sha256"]:
@@ -96,8 +97,12 @@ def _land_one(job: Job, artifact: Dict[str, Any], into: Path, unpack: List[str],
         )
 
 
-def make_landing(job: Job, arguments: Dict[str, Any], item: Dict[str, Any], total: int) -> Path:
-    """Begin the landing of set ``item`` with ``total`` bytes: return the new, empty folder for it."""
+@contextlib.contextmanager
+def made_landing(job: Job, arguments: Dict[str, Any], item: Dict[str, Any], total: int) -> Iterator[Path]:
+    """Begin the landing of set ``item`` with ``total`` bytes: give the path of the new, empty folder for it.
+
+    On this host the path is good for this process, and whatever becomes of the names above.
+    """
     into = Path(arguments["into"].replace("{set}", item["set"]))
     account = arguments.get("account")
     if os.path.normpath(str(into)) != str(into):
@@ -109,39 +114,53 @@ def make_landing(job: Job, arguments: Dict[str, Any], item: Dict[str, Any], tota
         raise CommandFailed(f"{into} is {what}; nothing is ever restored over other data", "remove it and try again")
     if job.executor.remote:
         job.executor.open_folder(into, account or "")
-        return into
-    _make(job, into)
-    job.seen.setdefault("landed_in", []).append(into)
-    if account:
-        give(into, account)
-    return into
+        yield into
+        return
+    with _made(job, into) as held:
+        job.seen.setdefault("landed_in", []).append(into)
+        job.keep_open(into, held)
+        if account:
+            _give(held, account)
+        yield Path(pinned.place(held))
 
 
-def _make(job: Job, into: Path) -> None:
+@contextlib.contextmanager
+def _made(job: Job, into: Path) -> Iterator[int]:
     """Make the private folder ``into``; new folders above it may be passed through by the account that will own it."""
-    for parent in reversed(into.parents):
-        if not parent.exists():
+    missing = list(itertools.takewhile(lambda path: not path.exists(), into.parents))
+    with contextlib.ExitStack() as way:
+        above = way.enter_context(pinned.opened(into.parents[len(missing)]))
+        for parent in reversed(missing):
             job.folder.note_made("parent", str(parent))
-            parent.mkdir()
-            parent.chmod(0o711)
-    job.folder.note_made("directory", str(into))
-    private_directory(into)
-    drop_default_list(into)  # what is unpacked has the access lists that it came with, and no others
+            above = pinned.make_folder(above, parent.name)
+            way.callback(os.close, above)
+            os.fchmod(above, 0o711)
+        job.folder.note_made("directory", str(into))
+        with contextlib.suppress(FileExistsError):  # an empty one may have been there, whoever owns it
+            os.mkdir(into.name, 0o700, dir_fd=above)
+        held = way.enter_context(pinned.opened_below(above, Path(into.name)))
+        # What is unpacked has the access lists that it came with, and no others.
+        drop_default_list(Path(pinned.place(held)))
+        if pinned.names_in(held):
+            raise CommandFailed(f"{into} was filled by somebody else meanwhile", "find out who uses it")
+        yield held
 
 
 def give(into: Path, account: str) -> None:
-    """Make ``account`` the owner of the folder itself: whoever owns the folder above may have put a link in its place."""
+    """Make ``account`` the owner of the folder itself: whoever owns a folder above may have put a link in its place."""
     try:
-        owner = pwd.getpwnam(account).pw_uid
-        descriptor = os.open(str(into), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except KeyError as error:
-        raise CommandFailed(f"this host has no account '{account}'", "check the user variable of the role") from error
+        with pinned.opened(into.parent) as above, pinned.opened_below(above, Path(into.name)) as held:
+            _give(held, account)
     except OSError as error:
         raise CommandFailed(f"{into} is no folder of this job any more: {error.strerror}", "find out who changes it") from error
+
+
+def _give(held: int, account: str) -> None:
     try:
-        os.fchown(descriptor, owner, -1)
-    finally:
-        os.close(descriptor)
+        owner = pwd.getpwnam(account).pw_uid
+    except KeyError as error:
+        raise CommandFailed(f"this host has no account '{account}'", "check the user variable of the role") from error
+    os.chown(pinned.place(held), owner, -1)
 
 
 def require_space(folder: Path, needed: int, executor: Optional[Executor] = None) -> None:

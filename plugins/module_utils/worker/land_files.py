@@ -23,7 +23,7 @@ from ..process import Tail, spawn
 from ..schema import problems
 from .collect import FILES_SCHEMA, MANIFEST
 from .job import Job
-from .land import make_landing, planned, require_space, told_of
+from .land import made_landing, planned, require_space, told_of
 
 _MANIFEST_BYTES = 64 << 20
 _BLOCK = 1 << 20
@@ -39,10 +39,10 @@ def land_files(job: Job, arguments: Dict[str, Any]) -> None:
     totals = {item["set"]: sum(artifact["bytes"] for artifact in item["artifacts"]) for item in wanted}
     require_space(Path(arguments["into"].replace("{set}", "")), sum(totals.values()), job.executor)
     for item in wanted:
-        into = make_landing(job, arguments, item, totals[item["set"]])
-        if layout.ROOT in into.parents and not job.executor.remote:
-            let_through(into.parent, layout.ROOT)
-        with told_of(plan, item):
+        with made_landing(job, arguments, item, totals[item["set"]]) as into, told_of(plan, item):
+            above = Path(arguments["into"].replace("{set}", item["set"])).parent
+            if layout.ROOT in [above, *above.parents] and not job.executor.remote:
+                let_through(above, layout.ROOT)
             _land_set(job, item, into, arguments.get("account"))
         job.seen.setdefault("landed", []).append(item["set"])
 
@@ -118,7 +118,7 @@ class Unpacking:
             self.error = IntegrityError(f"what came back is no archive: {error}")
         except OSError as error:
             self.error, self.gave_up = (
-                NoSpace(f"{self._into} cannot be written: {error.strerror}", "make room, then run again"),
+                NoSpace(f"{self._into.resolve()} cannot be written: {error.strerror}", "make room, then run again"),
                 True,
             )
         finally:

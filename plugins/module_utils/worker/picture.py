@@ -227,7 +227,8 @@ def archive(job: Job, arguments: Dict[str, Any]) -> None:
 def prove(job: Job, arguments: Dict[str, Any]) -> None:
     """Hold an unpacked folder against the manifest that came with it. Raise IntegrityError when they differ."""
     name = arguments.get("artifact", "")
-    proved = manifest.prove(Path(arguments["directory"]), name)
+    directory = Path(arguments["directory"])
+    proved = manifest.prove(directory, name, job.open_folders.get(str(directory)))
     detail = f"{proved.entries} entries with {human(proved.bytes)} are what was saved"
     job.seen["checks"].append({"name": f"manifest {name}".strip(), "status": "ok", "detail": detail})
 

@@ -18,6 +18,7 @@ from .. import layout
 from ..errors import BackstayError, BadInput, Busy, Interrupted
 from ..executors import Executor, open_executor
 from ..folders.filesystem import remove_snapshot
+from ..pinned import opened, place
 from ..process import require, run
 from ..undo import SERVICE_SECONDS, Entry, identity, needed_services
 from . import launch, services, swap
@@ -125,6 +126,11 @@ def _stop_unit(name: str) -> None:
     run(["systemctl", "stop", name], 120)  # one that is gone already was stopped by its own end
 
 
+def _remove_snapshot(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError), opened(Path(path).parent) as above:  # by no link of others: it is root's ioctl
+        remove_snapshot(Path(place(above)) / Path(path).name)
+
+
 def _remove_parent(path: str) -> None:
     with contextlib.suppress(OSError):  # somebody else uses it by now
         Path(path).rmdir()
@@ -134,7 +140,7 @@ def _remove_parent(path: str) -> None:
 MADE: Dict[str, Callable[[str], None]] = {
     "hold": services.unhold,
     "unit": _stop_unit,
-    "snapshot": lambda path: remove_snapshot(Path(path)),
+    "snapshot": _remove_snapshot,
     "directory": lambda path: swap.remove_tree(Path(path)),
     "parent": _remove_parent,
 }

@@ -97,7 +97,8 @@ def discard(job: Job, arguments: Dict[str, Any]) -> None:
 def exchange(job: Job, arguments: Dict[str, Any]) -> None:
     """Put landed data in the place of live data, which moves aside; see ``swap``."""
     begin_exchange(job)
-    aside = swap.exchange(job.folder.path, job.specification["run"], arguments)
+    landed = job.open_folders.get(arguments["landing"])
+    aside = swap.exchange(job.folder.path, job.specification["run"], arguments, landed)
     job.seen.setdefault("aside", []).append(str(aside))
     job.seen["keep_aside"] = arguments.get("keep_aside", True)
 

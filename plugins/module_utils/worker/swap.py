@@ -5,6 +5,8 @@ Entries move by rename inside one filesystem: live ones into an *aside* folder, 
 itself stays, with its owner, mode and labels, so a mount point works like any other directory. A journal in the job folder
 says how far an exchange is (``swap.json``, ``swap-2.json`` ... for the further ones of the job); ``put_back`` reverses them all
 from any state, newest first, also after a crash in the middle.
+
+Every folder is held by descriptor (``pinned``) and looked up once: an application's account may own what is above its data.
 """
 
 from __future__ import annotations
@@ -14,62 +16,112 @@ import grp
 import itertools
 import os
 import pwd
-import shutil
+import stat
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Set
 
 from ..errors import BadInput, Refused
 from ..executors import Executor
-from ..files import private_directory, read_json, sync_directory, write_json
+from ..files import read_json, remove_folder, write_json
 from ..folders.metadata import apply_metadata, from_plain, read_metadata, to_plain
-from ..folders.walk import kept_at_top
-from ..yard import is_yard, open_yard
+from ..folders.walk import Selection, kept_at_top, show, walk
+from ..pinned import has, names_in, open_own, opened, opened_or_made, place, sync
+from ..yard import hold_yard, is_yard, yard
 from . import aside as aside_files
 
 
-def exchange(folder: Path, run: str, arguments: Dict[str, Any]) -> Path:
+class _Place(NamedTuple):
+    """A folder of an exchange: its name, for sentences, and its descriptor."""
+
+    path: Path
+    held: int
+
+    @property
+    def itself(self) -> bytes:
+        """Return a path that leads to the folder, whatever becomes of its name."""
+        return os.fsencode(place(self.held)) + b"/."
+
+
+class _Places(NamedTuple):
+    """The folders of one exchange; ``kept``: names in ``live`` that are no content of it."""
+
+    live: _Place
+    landing: _Place
+    aside: _Place
+    kept: Set[bytes]
+
+
+def exchange(folder: Path, run: str, arguments: Dict[str, Any], landed: Optional[int] = None) -> Path:
     """Move the content of ``target`` aside and that of ``landing`` in; return the aside folder.
 
-    ``arguments`` are those of the ``swap`` step. Names in ``leave_out`` (a tool's own notes) are not taken over. Raise
-    Refused when a rename could not be a rename (other filesystem), there is nothing landed, a landed name is one that the
-    target keeps for itself, or the target does not become empty: restored data never mixes with other data.
+    ``arguments`` are those of the ``swap`` step, ``landed`` is the landing where it is held open. Names in ``leave_out`` (a
+    tool's own notes) are not taken over. Raise Refused when a rename could not be a rename (other filesystem), there is nothing
+    landed, a landed name is one that the target keeps for itself, or the target does not become empty: restored data never
+    mixes with other data.
     """
-    target, landing = Path(arguments["target"]), Path(arguments["landing"])
-    leave_out = set(arguments.get("leave_out", []))
-    entries = [name for name in _entries(landing) if name not in leave_out]
-    if not entries and not arguments.get("with_root"):
-        raise Refused(f"there is nothing in {landing} to put into {target}")
-    _refuse_kept(target, entries)
-    made = not target.exists()
-    if made:
-        target.mkdir()  # the whole directory was lost
-    aside = private_directory(open_yard(target) / f"aside-{run}")
-    if not _same_filesystem(target, landing, aside):
-        raise Refused(f"{landing} and {target} lie on different filesystems", "restore into a directory of the same filesystem")
-    _own(landing, arguments.get("owner"), arguments.get("group"))
-    leaving = _entries(target)
-    journal = _next_journal(folder)
-    state: Dict[str, Any] = {"target": str(target), "landing": str(landing), "aside": str(aside), "state": "begun"}
-    state.update(moved_aside=leaving, moved_in=entries, made=made)
-    if arguments.get("with_root"):
-        state["root"] = to_plain(read_metadata(os.fsencode(str(target))))
+    target, path = Path(arguments["target"]), Path(arguments["landing"])
+    with contextlib.ExitStack() as way:
+        landing = _Place(path, landed if landed is not None else way.enter_context(opened(path)))
+        entries = [name for name in _entries(landing, kept_at_top(path)) if name not in arguments.get("leave_out", [])]
+        if not entries and not arguments.get("with_root"):
+            raise Refused(f"there is nothing in {path} to put into {target}")
+        kept = kept_at_top(target)
+        _refuse_kept(target, entries, kept)
+        made = not target.exists()  # the whole directory was lost
+        live = _Place(target, way.enter_context(opened_or_made(target)))
+        aside = way.enter_context(_made_aside(target, run))
+        _require_same_filesystem(landing, live, aside)
+        _own(landing, arguments.get("owner"), arguments.get("group"))
+        state = {"target": str(target), "landing": str(path), "aside": str(aside.path), "made": made, "moved_in": entries}
+        _move_both(_next_journal(folder), state, _Places(live, landing, aside, kept), bool(arguments.get("with_root")))
+    return aside.path
+
+
+def _move_both(journal: Path, state: Dict[str, Any], places: _Places, with_root: bool) -> None:
+    """Move what is live aside and what landed (``moved_in`` of ``state``) in; the journal says so before and after."""
+    live, landing, aside, kept = places
+    state.update(moved_aside=_entries(live, kept), state="begun")
+    if with_root:
+        state["root"] = to_plain(read_metadata(live.itself))
     write_json(journal, state)
-    _move(leaving, target, aside)
-    _require_empty(target)
-    root = read_metadata(os.fsencode(str(landing)))
-    _move(entries, landing, target)
-    if arguments.get("with_root"):
-        apply_metadata(os.fsencode(str(target)), root)
+    _move(state["moved_aside"], live, aside)
+    _require_empty(live, kept)
+    root = read_metadata(landing.itself)
+    _move(state["moved_in"], landing, live)
+    if with_root:
+        apply_metadata(live.itself, root)
     write_json(journal, dict(state, state="done"))
-    return aside
 
 
-def _require_empty(target: Path) -> None:
-    """Raise Refused for anything that appeared in ``target`` while its content moved aside (PS-7)."""
-    left = _entries(target)
+@contextlib.contextmanager
+def _made_aside(target: Path, run: str) -> Iterator[_Place]:
+    """Make the folder in the yard of ``target`` that takes its content. Raise Refused for one that is there already."""
+    name = f"aside-{run}"
+    with hold_yard(target) as held:
+        try:
+            os.mkdir(name, 0o700, dir_fd=held)
+        except FileExistsError as error:
+            raise Refused(f"{yard(target) / name} is there already", "look at it, and move it away") from error
+        with _own_place(held, yard(target) / name) as aside:
+            yield aside
+
+
+@contextlib.contextmanager
+def _own_place(above: int, path: Path) -> Iterator[_Place]:
+    """Hold the folder ``path``, which lies in an open one, open. Raise Refused when it is not ours."""
+    held = open_own(above, path.name)
+    try:
+        yield _Place(path, held)
+    finally:
+        os.close(held)
+
+
+def _require_empty(live: _Place, kept: Set[bytes]) -> None:
+    """Raise Refused for anything that appeared in ``live`` while its content moved aside (PS-7)."""
+    left = _entries(live, kept)
     if left:
         raise Refused(
-            f"{target} is not empty after its content was moved aside: {', '.join(left[:5])}",
+            f"{live.path} is not empty after its content was moved aside: {', '.join(left[:5])}",
             "something writes there; stop it before you put back",
         )
 
@@ -104,24 +156,43 @@ def _put_one_back(journal: Path, host: Optional[Executor]) -> str:
         return f"{state['target']} already holds its former content again"
     if "files" in state and state["state"] != "verified":
         return aside_files.put_back(journal, state, host)
-    if state["state"] == "verified" or not Path(state["aside"]).is_dir():
+    if state["state"] == "verified":
         raise Refused(f"the former content of {state['target']} was removed after a verified restore")
-    target, landing, aside = Path(state["target"]), Path(state["landing"]), Path(state["aside"])
-    private_directory(landing)
-    # Renames leave a name in exactly one place: what is not in the aside folder is in the target, still or again. All else
-    # in the target came in, or was made by the restored server since; it must not mix with the former content.
-    former = {name for name in state["moved_aside"] if not os.path.lexists(str(aside / name))}
-    _move_out([name for name in _entries(target) if name not in former], target, landing)
-    _move([name for name in state["moved_aside"] if name not in former], aside, target)
-    if state.get("root"):
-        apply_metadata(os.fsencode(str(target)), from_plain(state["root"]))
+    if not Path(state["aside"]).is_dir():
+        raise Refused(
+            f"the former content of {state['target']} is not in {state['aside']} any more",
+            "nothing was moved; is its filesystem mounted?",
+        )
+    _return(state)
     write_json(journal, dict(state, state="put back"))
-    with contextlib.suppress(OSError):
-        aside.rmdir()
+    aside, target = Path(state["aside"]), Path(state["target"])
+    _remove_if_empty(aside)
     if state.get("made"):
-        with contextlib.suppress(OSError):
-            target.rmdir()
-    return f"{target} holds its former content again; the restored data lies in {landing}"
+        _remove_if_empty(target)
+    return f"{target} holds its former content again; the restored data lies in {state['landing']}"
+
+
+def _return(state: Dict[str, Any]) -> None:
+    """Move what came in to the landing and what lies aside to the target."""
+    path, place_of = Path(state["aside"]), Path(state["landing"])
+    with contextlib.ExitStack() as way:
+        live = _Place(Path(state["target"]), way.enter_context(opened(Path(state["target"]))))
+        above = way.enter_context(opened(path.parent.parent))
+        aside = way.enter_context(_own_place(way.enter_context(_own_place(above, path.parent)).held, path))
+        landing = _Place(place_of, way.enter_context(opened_or_made(place_of)))
+        # Renames leave a name in exactly one place: what is not in the aside folder is in the target, still or again. All else
+        # in the target came in, or was made by the restored server since; it must not mix with the former content.
+        former = {name for name in state["moved_aside"] if not has(aside.held, name)}
+        own = kept_at_top(live.path)
+        _move_out([name for name in _entries(live, own) if name not in former], live, landing)
+        _move([name for name in state["moved_aside"] if name not in former], aside, live)
+        if state.get("root"):
+            apply_metadata(live.itself, from_plain(state["root"]))
+
+
+def _remove_if_empty(path: Path) -> None:
+    with contextlib.suppress(OSError, Refused), opened(path.parent) as above:
+        os.rmdir(path.name, dir_fd=above)
 
 
 def exchanged(folder: Path) -> List[Dict[str, Any]]:
@@ -155,57 +226,75 @@ def lies_aside(state: Dict[str, Any]) -> bool:
 
 def remove_tree(path: Path) -> None:
     """Remove ``path`` and, when it is empty then, the yard that it lay in."""
-    if path.exists():
-        shutil.rmtree(str(path))
-    if is_yard(path.parent) and path.parent.is_dir() and not any(path.parent.iterdir()):
-        path.parent.rmdir()
+    with contextlib.ExitStack() as way:
+        try:
+            above = way.enter_context(opened(path.parent))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if has(above, path.name):
+            remove_folder(Path(place(above)) / path.name)
+        left = names_in(above)
+    if is_yard(path.parent) and not left:
+        _remove_if_empty(path.parent)
 
 
-def _entries(path: Path) -> List[str]:
-    own = kept_at_top(path)
-    return sorted(name for name in os.listdir(str(path)) if os.fsencode(name) not in own)
+def _entries(folder: _Place, own: Set[bytes]) -> List[str]:
+    return [name for name in names_in(folder.held) if os.fsencode(name) not in own]
 
 
-def _refuse_kept(target: Path, entries: List[str]) -> None:
+def _refuse_kept(target: Path, entries: List[str], kept: Set[bytes]) -> None:
     """Raise Refused for a name among ``entries`` that ``target`` keeps for itself: it could not be exchanged."""
-    for name in sorted({os.fsencode(name) for name in entries} & kept_at_top(target)):
+    for name in sorted({os.fsencode(name) for name in entries} & kept):
         raise Refused(
             f"the saved content has a {os.fsdecode(name)}, and the filesystem mounted at {target} keeps that name for itself",
             "restore to a directory below it (backstay_restore_to)",
         )
 
 
-def _same_filesystem(*paths: Path) -> bool:
-    return len({path.stat().st_dev for path in paths}) == 1
+def _require_same_filesystem(landing: _Place, live: _Place, aside: _Place) -> None:
+    if len({os.fstat(folder.held).st_dev for folder in (landing, live, aside)}) > 1:
+        raise Refused(
+            f"{landing.path} and {live.path} lie on different filesystems", "restore into a directory of the same filesystem"
+        )
 
 
-def _move(names: List[str], source: Path, target: Path) -> None:
+def _move(names: List[str], source: _Place, target: _Place) -> None:
     """Move ``names`` by rename. Raise Refused instead of overwriting anything."""
     for name in names:
-        if os.path.lexists(str(target / name)):
-            raise Refused(f"{target / name} is in the way", "move it away, then try again")
-        (source / name).rename(target / name)
-    sync_directory(source)
-    sync_directory(target)
+        if has(target.held, name):
+            raise Refused(f"{target.path / name} is in the way", "move it away, then try again")
+        os.rename(name, name, src_dir_fd=source.held, dst_dir_fd=target.held)
+    sync(source.held)
+    sync(target.held)
 
 
-def _move_out(names: List[str], source: Path, target: Path) -> None:
+def _move_out(names: List[str], source: _Place, target: _Place) -> None:
     """Move ``names`` by rename, under another name where theirs is taken."""
     for name in names:
         free, number = name, 1
-        while os.path.lexists(str(target / free)):
+        while has(target.held, free):
             free, number = f"{name}.{number}", number + 1
-        (source / name).rename(target / free)
-    sync_directory(source)
-    sync_directory(target)
+        os.rename(name, free, src_dir_fd=source.held, dst_dir_fd=target.held)
+    sync(source.held)
+    sync(target.held)
 
 
-def _own(root: Path, owner: Optional[str], group: Optional[str]) -> None:
-    """Give everything below ``root`` to ``owner`` and ``group``."""
+def _own(root: _Place, owner: Optional[str], group: Optional[str]) -> None:
+    """Give everything below ``root`` to ``owner`` and ``group``.
+
+    Raise Refused for a file of another account with further names: whoever could write here may have put it here to get it.
+    """
     if owner is None and group is None:
         return
     user = pwd.getpwnam(owner).pw_uid if owner else -1
     team = grp.getgrnam(group).gr_gid if group else -1
-    for folder, folders, names in os.walk(str(root)):
-        for name in folders + names:
-            os.lchown(os.path.join(folder, name), user, team)
+    for entry in walk(root.itself, Selection(set(), []), _vanished, os.fsencode(str(root.path))):
+        status = entry.status
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode) and user not in (-1, status.st_uid):
+            raise Refused(f"{root.path / os.fsdecode(entry.path)} has further names elsewhere", "find out who made it")
+        if entry.path:
+            os.lchown(entry.place, user, team)
+
+
+def _vanished(path: bytes) -> NoReturn:
+    raise Refused(f"{show(path)} vanished while it was given to its owner", "find what else works there")
