@@ -71,7 +71,7 @@ def exchange(folder: Path, run: str, arguments: Dict[str, Any], landed: Optional
         live = _Place(target, way.enter_context(opened_or_made(target)))
         aside = way.enter_context(_made_aside(target, run))
         _require_same_filesystem(landing, live, aside)
-        _own(landing, arguments.get("owner"), arguments.get("group"))
+        _own(landing, live if made else None, arguments.get("owner"), arguments.get("group"))
         state = {"target": str(target), "landing": str(path), "aside": str(aside.path), "made": made, "moved_in": entries}
         _move_both(_next_journal(folder), state, _Places(live, landing, aside, kept), bool(arguments.get("with_root")))
     return aside.path
@@ -279,8 +279,8 @@ def _move_out(names: List[str], source: _Place, target: _Place) -> None:
     sync(target.held)
 
 
-def _own(root: _Place, owner: Optional[str], group: Optional[str]) -> None:
-    """Give everything below ``root`` to ``owner`` and ``group``.
+def _own(root: _Place, made: Optional[_Place], owner: Optional[str], group: Optional[str]) -> None:
+    """Give everything below ``root``, and the target when it was ``made``, to ``owner`` and ``group``.
 
     Raise Refused for a file of another account with further names: whoever could write here may have put it here to get it.
     """
@@ -294,6 +294,8 @@ def _own(root: _Place, owner: Optional[str], group: Optional[str]) -> None:
             raise Refused(f"{root.path / os.fsdecode(entry.path)} has further names elsewhere", "find out who made it")
         if entry.path:
             os.lchown(entry.place, user, team)
+    if made:
+        os.chown(made.itself, user, team)
 
 
 def _vanished(path: bytes) -> NoReturn:

@@ -236,6 +236,17 @@ def test_landed_data_gets_its_owner_and_links_are_not_followed(base: Path) -> No
     assert owner(Path("/etc/hostname")) == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_directory_that_was_lost_is_its_owners_again(base: Path) -> None:
+    """Else its server could not even enter it."""
+    place = Place(base / "p", {}, {"shop": b"1"})
+    place.target.rmdir()
+    place.exchange(owner="nobody", group="nogroup")
+    assert owner(place.target) == (65534, 65534)
+    swap.put_back(place.job)
+    assert not place.target.exists()
+
+
 def test_data_of_another_filesystem_is_refused_before_anything_moves(base: Path) -> None:
     place = Place(base / "i", {"shop": b"1"}, {"shop": b"2"})
     elsewhere = Path("/dev/shm/backstay-test-landing")
