@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -119,14 +120,19 @@ def free_bytes(path: Path) -> int:
 
 
 def tree_bytes(path: Path) -> int:
-    """Return the bytes that the files below ``path`` occupy on disk; files that vanish meanwhile do not count."""
-    total = 0
-    for folder, _folders, names in os.walk(str(path)):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
-            except FileNotFoundError:
-                continue
+    """Return the bytes that the files below ``path`` occupy on disk; what vanishes or cannot be read does not count."""
+    total, folders = 0, [str(path)]
+    while folders:  # os.walk of older Pythons takes a call for every level
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.path)
+                        else:
+                            total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:
+            continue
     return total
 
 

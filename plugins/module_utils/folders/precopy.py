@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import time
 from pathlib import Path
 from typing import Callable, Dict, NamedTuple, Optional, Set, Tuple
 
 from ..errors import BackstayError, CommandFailed, NoSpace
-from ..files import free_bytes
+from ..files import free_bytes, remove_folder
 from .filesystem import clone, copy_content, file_clock, write_back
 from .metadata import apply_metadata, of_status, read_xattrs
 from .walk import Entry, Selection, explained, show, walk
@@ -218,7 +217,7 @@ class TreeCopy:
         place = self._copy_of(path)
         try:
             if stat.S_ISDIR(os.lstat(place).st_mode):
-                shutil.rmtree(place)
+                remove_folder(Path(os.fsdecode(place)))
             else:
                 os.unlink(place)
         except (FileNotFoundError, NotADirectoryError):

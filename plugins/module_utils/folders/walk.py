@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Walk through a folder in one fixed order, with any bytes as names, never following a link or leaving the filesystem."""
+"""Walk through a folder in one fixed order, with any bytes as names, never following a link or leaving the filesystem.
+
+A folder may be deeper than a process may have files open, but no path in it longer than what can be unpacked again.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -16,6 +20,9 @@ from .filesystem import EXT, kind
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _HEADERS = 1536  # of one member with its pax records, and its line in the manifest
+_OPEN = 64  # folders that a walk holds open at once
+# The kernel takes 4096 (PATH_MAX): GNU tar unpacks by the whole path, a copy is written by one with a little before it.
+LONGEST_PATH = 4000
 
 
 class Entry(NamedTuple):
@@ -72,57 +79,109 @@ def walk(root: bytes, leave_out: Selection, vanished: Callable[[bytes], None], n
     """Yield ``root`` and everything below it, folders before their content, names in the order of their bytes.
 
     ``vanished`` is told what was listed and is gone, also when a link took the place of a folder: none is followed. ``name`` is
-    that of the root in sentences. Raise Refused at another filesystem, OSError for what cannot be read.
+    that of the root in sentences. Raise Refused at another filesystem and for a path that is too long, OSError for what cannot
+    be read.
     """
     top = os.lstat(root)
     yield Entry(b"", top, root)
-    stack = [_Listing.of(os.open(root, _FOLDER), b"", leave_out)]
+    way = _Way(leave_out, os.open(root, _FOLDER), top)
     try:
-        while stack:
-            listing = stack[-1]
+        while way.listings:
+            listing = way.listings[-1]
             path = next(listing.paths, None)
             if path is None:
-                os.close(stack.pop().descriptor)
+                way.leave(vanished)
                 continue
             own = path[listing.skip :]
             try:
                 status = os.lstat(own, dir_fd=listing.descriptor)
                 _require_same_filesystem(name or root, path, status, top)
+                _require_short(name or root, path)
                 yield Entry(path, status, listing.place + own)
                 if stat.S_ISDIR(status.st_mode):
-                    stack.append(_Listing.of(_open_same(own, listing.descriptor, status), path, leave_out))
+                    way.enter(_open_same(own, listing.descriptor, status), path, status)
             except (FileNotFoundError, NotADirectoryError):
                 vanished(path)
             except OSError as error:
                 error.filename = os.path.join(name or root, path)  # it has only the last name, or a descriptor's
                 raise
     finally:
-        for listing in stack:
-            os.close(listing.descriptor)
+        way.close()
 
 
-class _Listing(NamedTuple):
-    """A folder that is open while the walk is in it, and the relative paths in it that are still to come."""
+class _Listing:
+    """A folder in which a walk is, and the relative paths in it that are still to come."""
 
-    descriptor: int
-    paths: Iterator[bytes]
-    skip: int  # so much of each path is not its own name
-    place: bytes
-
-    @classmethod
-    def of(cls, descriptor: int, path: bytes, leave_out: Selection) -> _Listing:
-        """Return the listing of an open folder, in order; it is read at once. The folder is closed when it cannot be read."""
-        place = b"/proc/self/fd/%d/" % descriptor
-        try:
-            names = sorted(os.listdir(place))
-        except BaseException:
-            os.close(descriptor)
-            raise
+    def __init__(self, descriptor: int, path: bytes, status: os.stat_result, leave_out: Selection) -> None:
+        """List an open folder, in order; it is read at once."""
+        self.descriptor, self.path, self.status = descriptor, path, status  # -1: it is not open now
+        self.skip = len(path) + 1 if path else 0  # so much of each path is not its own name
+        names = sorted(os.listdir(self.place))
         if not path:
             names = [name for name in names if name not in leave_out.own]
         paths = [os.path.join(path, name) for name in names]
-        wanted = iter([found for found in paths if not excluded(found, leave_out.patterns)])
-        return cls(descriptor, wanted, len(path) + 1 if path else 0, place)
+        self.paths = iter([found for found in paths if not excluded(found, leave_out.patterns)])
+
+    @property
+    def place(self) -> bytes:
+        """Where its entries are reached while it is open."""
+        return b"/proc/self/fd/%d/" % self.descriptor
+
+
+class _Way:
+    """The folders from the root of a walk to where it is. The root and the deepest are open, the others as they come up."""
+
+    def __init__(self, leave_out: Selection, descriptor: int, status: os.stat_result) -> None:
+        self.listings: List[_Listing] = []
+        self._leave_out = leave_out
+        self.enter(descriptor, b"", status)
+
+    def enter(self, descriptor: int, path: bytes, status: os.stat_result) -> None:
+        """Go down into an open folder, which is closed when it cannot be read."""
+        try:
+            self.listings.append(_Listing(descriptor, path, status, self._leave_out))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if len(self.listings) > _OPEN:
+            self._close(self.listings[-_OPEN])
+
+    def leave(self, vanished: Callable[[bytes], None]) -> None:
+        """Go up; what cannot be reached any more, with all that was still to come in it, is told to ``vanished``."""
+        left = self.listings.pop()
+        try:
+            while self.listings and self.listings[-1].descriptor < 0:
+                try:
+                    self.listings[-1].descriptor = self._open_again(left.descriptor)
+                except (FileNotFoundError, NotADirectoryError):
+                    vanished(self.listings.pop().path)
+        finally:
+            self._close(left)
+
+    def _open_again(self, below: int) -> int:
+        """Open the deepest folder again: it is above the one ``below``, unless that was moved; then by the names of the way."""
+        wanted = self.listings[-1].status
+        with contextlib.suppress(FileNotFoundError):
+            return _same(os.open(b"..", _FOLDER, dir_fd=below), wanted)
+        held = os.dup(self.listings[0].descriptor)
+        for above, listing in zip(self.listings, self.listings[1:]):
+            try:
+                further = _open_same(listing.path[above.skip :], held, listing.status)
+            finally:
+                os.close(held)
+            held = further
+        return held
+
+    def close(self) -> None:
+        """Leave nothing open."""
+        for listing in self.listings:
+            self._close(listing)
+
+    @staticmethod
+    def _close(listing: _Listing) -> None:
+        if listing.descriptor >= 0:
+            os.close(listing.descriptor)
+            listing.descriptor = -1
 
 
 def _open_same(name: bytes, above: int, status: os.stat_result) -> int:
@@ -133,11 +192,25 @@ def _open_same(name: bytes, above: int, status: os.stat_result) -> int:
         if error.errno == errno.ELOOP:
             raise FileNotFoundError(errno.ENOENT, "it is no folder any more") from error
         raise
+    return _same(descriptor, status)
+
+
+def _same(descriptor: int, status: os.stat_result) -> int:
+    """Return the descriptor of a folder. Close it and raise FileNotFoundError when it is not that of ``status``."""
     found = os.fstat(descriptor)
     if (found.st_dev, found.st_ino) != (status.st_dev, status.st_ino):
         os.close(descriptor)
         raise FileNotFoundError(errno.ENOENT, "it is another folder by now")
     return descriptor
+
+
+def _require_short(root: bytes, path: bytes) -> None:
+    if len(path) > LONGEST_PATH:
+        raise Refused(
+            f"{show(os.path.join(root, path[:60]))}... is too deep: a path of more than {LONGEST_PATH} bytes in {show(root)}"
+            " could not be restored",
+            "move it up, or exclude it",
+        )
 
 
 def _require_same_filesystem(root: bytes, path: bytes, status: os.stat_result, top: os.stat_result) -> None:

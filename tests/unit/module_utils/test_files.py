@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,9 @@ def test_tree_bytes_counts_what_lies_on_disk(tmp_path: Path) -> None:
     os.sync()
     assert 100_000 <= files.tree_bytes(tmp_path) < 1_000_000
     assert files.tree_bytes(tmp_path / "absent") == 0
+    subprocess.run(["mkdir", "-p", tmp_path / "a" / "/".join(["d"] * 1900)], check=True)
+    assert 100_000 <= files.tree_bytes(tmp_path) < 10_000_000
+    files.remove_folder(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
