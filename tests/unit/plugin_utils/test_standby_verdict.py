@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible_collections.backstay.fleet.plugins.plugin_utils.standby_verdict import verdict
+from jinja2 import Environment
 
+TASKS = Path(__file__).parents[3] / "roles" / "run" / "tasks"
 YES = {"reply": {"granted": True, "retry": False, "reason": ""}}
 
 
@@ -62,3 +66,16 @@ def test_a_server_that_refuses_itself_is_quoted() -> None:
     found = verdict("c1", no("run r9 is about to stop it as well", retry=True))
     assert found["again"]
     assert found["sentence"] == "c1 is not stopped: run r9 is about to stop it as well"
+
+
+def test_a_turn_may_take_a_day_and_nobody_notices_its_end_much_later() -> None:
+    """Every try nests in the one before, and ansible-core bears about 240 of them."""
+    tasks = yaml.safe_load((TASKS / "standby_take.yml").read_text())
+    (wait,) = (task for task in tasks if "ansible.builtin.wait_for" in task)
+    pause = Environment(autoescape=False).from_string(wait["vars"]["__run_pause"])
+    waited = 0.0
+    for tries in range(1, 201):
+        seconds = int(float(pause.render(__run_standby_tries=tries)))
+        assert 0 < seconds <= max(15, 0.05 * waited)
+        waited += seconds
+    assert waited > 24 * 3600
