@@ -25,7 +25,7 @@ ACCESS = "/etc/backstay/repositories"
 
 def inventory(names: dict[str, str]) -> dict[str, Any]:
     """Return an inventory that adds ``names`` (inventory name: lab host) to the lab's as database hosts."""
-    # Each host's own variable: one of the group would give way to group_vars/all of the lab, which looks beside its own inventory.
+    # Each host's own variable: a group's would give way to group_vars/all of the lab, which looks beside its own inventory.
     state = {"lab_state": str(PROJECT / ".lab" / name())}
     hosts = {alias: {"lab_port_offset": _PORT_OFFSETS[host], **state} for alias, host in names.items()}
     return {"all": {"children": {"app_mysql": {"children": {"bench": {"hosts": hosts}}}}}}

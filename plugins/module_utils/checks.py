@@ -39,11 +39,11 @@ def side_check(place: str, live: Iterable[str]) -> Check:
     plain = os.path.normpath(os.path.join("/", place.lstrip("/")))
     if place != plain:
         return new_check("target", "failed", f"{place} is not a plain absolute path", f"write it like {plain}")
-    nearest = next(str(path) for path in (Path(place), *Path(place).parents) if os.path.lexists(str(path)))
-    if not os.path.isdir(nearest):
+    nearest = next(path for path in (Path(place), *Path(place).parents) if os.path.lexists(str(path)))
+    if not nearest.is_dir():
         return new_check("target", "failed", f"{nearest} is not a directory", "restore to a directory that does not exist yet")
     real = os.path.join(os.path.realpath(place), "")
     among = next((folder for folder in live if real.startswith(os.path.join(os.path.realpath(folder), ""))), None)
     if among is not None:
         return new_check("target", "failed", f"{place} lies in {among}, among live data", "restore to a directory elsewhere")
-    return new_directory_check(Path(place), empty=not os.path.isdir(place) or not os.listdir(place))
+    return new_directory_check(Path(place), empty=not Path(place).is_dir() or not os.listdir(place))
