@@ -113,14 +113,18 @@ def kill_group(process: Any) -> None:
 
 
 class Tail:
-    """Keep the last bytes of a stream; read in a thread of its own so that the writer never blocks."""
+    """Keep the last bytes of a stream; read in a thread of its own so that the writer never blocks.
+
+    ``lost`` says why the copy of the stream, if one was asked for, is not whole; empty: it is.
+    """
 
     def __init__(self, stream: IO[bytes], limit: int = TAIL_BYTES, copy_to: Optional[str] = None) -> None:
         self._stream = stream
         self._limit = limit
         self._kept = bytearray()
         self._count = 0
-        self._copy = open(copy_to, "ab", buffering=0) if copy_to else None  # noqa: SIM115
+        self._copy = os.open(copy_to, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if copy_to else None
+        self.lost = ""
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -133,10 +137,17 @@ class Tail:
             self._count += len(block)
             self._kept += block
             del self._kept[: -self._limit]
-            if self._copy:
-                self._copy.write(block)
-        if self._copy:
-            self._copy.close()
+            if self._copy is not None and not self.lost:
+                self._keep(self._copy, block)
+        if self._copy is not None:
+            os.close(self._copy)
+
+    def _keep(self, copy: int, block: bytes) -> None:
+        try:
+            while block:
+                block = block[os.write(copy, block) :]
+        except OSError as error:  # the writer must not wait because of it
+            self.lost = error.strerror or str(error)
 
     def peek(self) -> bytes:
         """Return what is kept at this moment, without waiting."""

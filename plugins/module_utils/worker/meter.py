@@ -128,6 +128,8 @@ def metered(configuration: Dict[str, Any], target: int, folder: Path) -> Dict[st
     status = process.wait()
     stderr = errors.text()
     problem = problem or proof_problem(configuration["proof"], status, flow.end.decode("utf-8", "replace"), stderr)
+    if problem is None and errors.lost:
+        problem = f"exited {status}, but what it said could not be kept: {errors.lost}"
     problem = problem or _refused_problem(configuration["proof"], status, log)
     if problem is None and flow.bytes == 0:
         problem = "produced no data"

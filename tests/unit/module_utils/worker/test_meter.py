@@ -21,6 +21,15 @@ from hypothesis import strategies as st
 from unit.support.sandbox import Sandbox, wait_until
 
 
+@pytest.mark.parametrize("proof", [{}, {"stderr_refuse": ["[ERROR]"]}])
+def test_a_tool_whose_words_cannot_be_kept_has_proved_nothing(tmp_path: Path, proof: dict[str, Any]) -> None:
+    """A refused text may stand in what was lost. And who says much must not wait for somebody to listen."""
+    (tmp_path / "stderr-data.log").symlink_to("/dev/full")
+    result, passed = run_meter(tmp_path, "echo payload; echo '[ERROR] torn' >&2; head -c 300000 /dev/zero >&2", proof)
+    assert "what it said could not be kept: No space left on device" in result["problem"]
+    assert passed == b"payload\n"
+
+
 def run_meter(folder: Path, script: str, proof: dict[str, Any], argv: list[str] | None = None) -> tuple[dict[str, Any], bytes]:
     """Meter a shell script into a file; return the result and what was passed on."""
     configuration = {"artifact": "data", "argv": argv or ["sh", "-c", script], "proof": proof}
