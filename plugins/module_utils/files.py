@@ -74,8 +74,11 @@ def sync_directory(path: Path) -> None:
 
 
 def private_directory(path: Path) -> Path:
-    """Make ``path`` (and parents) for root only and return it."""
+    """Make ``path`` (and parents) for root only and return it; what is made survives a power cut."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for made in reversed(missing):
+        sync_directory(made.parent)
     return path
 
 

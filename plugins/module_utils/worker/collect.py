@@ -18,7 +18,7 @@ from typing import Any, Dict, List
 from .. import layout
 from ..errors import CaptureFailed, NoSpace
 from ..executors import Executor
-from ..files import free_bytes, human, let_through, private_directory, write_json
+from ..files import free_bytes, human, let_through, private_directory, sync_directory, write_json
 from ..schema import problems
 from .job import Job
 
@@ -98,6 +98,7 @@ def collect(job: Job, arguments: Dict[str, Any]) -> None:
     job.begin_step("hash what was written", sum(_size(folder / name) for name in names))
     counted = [0]
     found = [_artifact(job, folder / name, name, counted) for name in names]
+    sync_directory(folder)
     manifest = folder.parent / MANIFEST
     listed = [{key: item[key] for key in ("name", "bytes", "sha256")} for item in found]
     told = {"schema": MANIFEST_SCHEMA, "directory": arguments["directory"], "files": listed}

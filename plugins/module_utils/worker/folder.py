@@ -140,14 +140,21 @@ def all_folders() -> List[JobFolder]:
     """Return every job folder on this worker, oldest first."""
     if not layout.jobs().is_dir():
         return []
-    paths = [path for path in layout.jobs().iterdir() if (path / "spec.json").exists()]
-    return [JobFolder(path) for path in sorted(paths, key=lambda path: (path / "spec.json").stat().st_mtime)]
+    found = []
+    for path in layout.jobs().iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it never came to a specification, or is collected and removed meanwhile
+            found.append(((path / "spec.json").stat().st_mtime, path))
+    return [JobFolder(path) for _moment, path in sorted(found)]
 
 
 def jobs_of(host: str, app: str) -> List[JobFolder]:
     """Return the job folders of one host's app on this worker, oldest first."""
-    mine = ((folder, folder.specification()) for folder in all_folders())
-    return [folder for folder, specification in mine if (specification["host"], specification["app"]) == (host, app)]
+    found = []
+    for folder in all_folders():
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            specification = folder.specification()
+            found += [folder] if (specification["host"], specification["app"]) == (host, app) else []
+    return found
 
 
 def prune_collected(host: str, app: str) -> None:

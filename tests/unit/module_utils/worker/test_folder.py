@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import stat
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils import layout
+from ansible_collections.backstay.fleet.plugins.module_utils import files, layout
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import Busy
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import folder
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder, Lock, lock_holder, lock_resource
@@ -111,6 +112,28 @@ def test_folders_are_listed_oldest_first_and_only_with_a_specification() -> None
         os.utime(job.path / "spec.json", (number, number))
     (layout.jobs() / "stray").mkdir()
     assert [job.path.name for job in folder.all_folders()] == ["run-b", "run-a", "run-c"]
+
+
+def test_a_folder_that_goes_meanwhile_keeps_nobody_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever collects a job removes old folders of its host, while the start of another host's job looks at all."""
+    kept, gone = made("run-00001"), made("run-00002")
+    read = folder.read_json
+
+    def removed(path: Path) -> Any:
+        if path.parent == gone.path:
+            shutil.rmtree(gone.path)
+        return read(path)
+
+    monkeypatch.setattr(folder, "read_json", removed)
+    assert [job.path for job in folder.jobs_of("shop-db1", "mysql")] == [kept.path]
+
+
+def test_a_new_folder_outlives_a_power_cut_with_all_above_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the release has to undo lies in it."""
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_directory", synced.append)
+    job = made()
+    assert {root, job.path.parent, job.path} <= set(synced)
 
 
 def test_without_any_job_nothing_is_listed() -> None:
