@@ -26,6 +26,7 @@ def overview(summaries: List[Summary]) -> List[str]:
 def _data_line(item: Summary, restorable: bool) -> str:
     base = f" after {item['parent']}" if item["parent"] else ""
     note = "" if restorable else "  NOT RESTORABLE: its chain is broken"
+    note += f"  CLAIMED BY {1 + len(item['rivals'])} RECEIPTS" if item.get("rivals") else ""
     return f"{item['app']}  {item['consistent_at']}  {item['kind']}  {human(item['stored'])}  {item['set']}{base}{note}"
 
 

@@ -28,6 +28,7 @@ from .receipt import HASH, MOMENT, POSITION
 from .schema import problems
 
 MINIMUM_VERSION = (0, 17)  # the first with --stdin-from-command and the exit status 10, 11, 12
+LISTING_BYTES = 1 << 30  # more than the listing of any repository: a log set every five minutes adds 150 MB a year
 RECEIPT_PART = "receipt"
 DATA_PART = "data"
 
@@ -195,8 +196,8 @@ def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Return a summary for every receipt snapshot in a listing, oldest first, each set once.
 
     Given the decoded ``snapshots --json``. A snapshot counts when it is tagged as a receipt, names everything a summary
-    needs and holds exactly the one file of the promised size; all else in the repository is never offered. Of two that claim
-    the same set the older one stands, so that nobody replaces a set by appending another.
+    needs and holds exactly the one file of the promised size; all else in the repository is never offered. Where others claim
+    the same set and say something else, ``rivals`` holds their snapshots: each client says itself how old they are.
     """
     found: Dict[str, Dict[str, Any]] = {}
     for snapshot in snapshots:
@@ -206,9 +207,9 @@ def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
         summary = snapshot.get("summary") or {}
         if summary.get("total_files_processed") != 1 or str(summary.get("total_bytes_processed")) != tags["size"]:
             continue
-        if not is_moment(tags["at"]) or tags["set"] in found:
+        if not is_moment(tags["at"]):
             continue
-        found[tags["set"]] = {
+        said = {
             **_stretch(tags),
             "set": tags["set"],
             "host": snapshot.get("hostname"),
@@ -221,4 +222,7 @@ def committed_sets(snapshots: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
             "path": snapshot["paths"][0],
             "stored": int(tags["bytes"]),
         }
+        first = found.setdefault(tags["set"], said)
+        if any(first[key] != said.get(key) for key in first if key not in ("snapshot", "path", "rivals")):
+            first.setdefault("rivals", []).append(said["snapshot"])
     return sorted(found.values(), key=lambda item: (item["consistent_at"], item["set"]))

@@ -111,8 +111,11 @@ def main() -> int:
     if command == "release-abandoned":
         from . import release as releasing
 
-        print(f"{releasing.release_abandoned()} abandoned job(s) released")
-        return 0
+        problems: Dict[str, str] = {}
+        print(f"{releasing.release_abandoned(problems)} abandoned job(s) released")
+        for name, problem in problems.items():
+            print(f"run {name} could not be released: {problem}", file=sys.stderr)
+        return 1 if problems else 0
     from .requests import COMMANDS
 
     if command in COMMANDS:

@@ -87,7 +87,7 @@ def fetch(access: restic.Access, host: str, app: str) -> Newest:
 
 
 def _call(access: restic.Access, argv: List[str]) -> str:
-    done = run(argv, _ASK_SECONDS, extra_environment=access.environment)
+    done = run(argv, _ASK_SECONDS, extra_environment=access.environment, stdout_limit=restic.LISTING_BYTES)
     if done.status != 0:
         raise restic.error_for(done.status, done.stderr)
     return done.stdout

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
@@ -37,6 +38,7 @@ from .folder import (
 from .job import Job
 
 _COMMAND_SECONDS = 3600
+_PLAN_SECONDS = 7 * 86400
 
 
 def release(folder: JobFolder) -> None:
@@ -174,19 +176,27 @@ def put_back_command(folder: JobFolder) -> str:
     return f"sudo {sys.executable} {sys.argv[0]} put-back {folder.path}"
 
 
-def release_abandoned() -> int:
-    """Release every job on this worker that has no result and no worker; return how many were found.
+def release_abandoned(problems: Dict[str, str]) -> int:
+    """Release every job on this worker that has no result and no worker; return how many were.
+
+    One that cannot be released must not keep the applications of others down: ``problems`` gets its run and why.
 
     Run at boot and before a new job starts: a job that was alive when the power went has nobody else. What a former job could
     not undo is left alone while another one works on the same thing: it may have stopped it on purpose.
     """
     found = 0
     for folder in all_folders():
-        if lock_holder(resource_lock(folder.specification())):
-            continue
-        if folder.result() is None or folder.undo_entries():
-            release(folder)
-            found += 1
+        try:
+            if lock_holder(resource_lock(folder.specification())):
+                continue
+            if folder.result() is None or folder.undo_entries():
+                release(folder)
+                found += 1
+        except FileNotFoundError as error:
+            if folder.path.exists():  # else it was collected and removed meanwhile
+                problems[folder.path.name] = str(error)
+        except Exception as error:
+            problems[folder.path.name] = error.message if isinstance(error, BackstayError) else str(error)
     return found
 
 
@@ -296,8 +306,11 @@ def _last_step(folder: JobFolder) -> str:
 
 
 def prune_plans() -> None:
-    """Keep the fifty newest plans."""
-    root = layout.ROOT / "plans"
-    if root.is_dir():
-        for path in sorted(root.iterdir(), key=lambda item: item.stat().st_mtime)[:-50]:
-            path.unlink()
+    """Keep the fifty newest plans, and all of the last week: a restore that follows one may take long."""
+    root, made = layout.ROOT / "plans", []
+    for path in root.iterdir() if root.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # one that is being written has another name by now
+            made.append((path.stat().st_mtime, path))
+    for moment, path in sorted(made)[:-50]:
+        if moment < time.time() - _PLAN_SECONDS:
+            path.unlink(missing_ok=True)

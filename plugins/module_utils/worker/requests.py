@@ -15,9 +15,9 @@ from .. import layout, receipt, restic
 from ..apps import load_app
 from ..chain import confirm, is_log, landable
 from ..chain import plan as choose
-from ..errors import BackstayError, BadInput, Busy, PreflightFailed, Refused, RepositoryError
+from ..errors import BackstayError, BadInput, Busy, IntegrityError, PreflightFailed, Refused, RepositoryError
 from ..executors import open_executor
-from ..files import private_directory, write_json
+from ..files import private_directory, read_json, write_json
 from ..job import replaces_live_data, validate_job
 from ..moment import now, parse_moment
 from ..overview import overview
@@ -66,7 +66,9 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
                 f"run {other.path.name} is still at work for {specification['app']} on {specification['host']}",
                 f"wait for it, or attach to it with -e backstay_run={other.path.name}",
             )
-    release.release_abandoned()
+    problems: Dict[str, str] = {}
+    release.release_abandoned(problems)
+    _require_released(mine, problems)
     if specification["action"] == "backup" or replaces_live_data(specification):
         _require_whole_data(mine, specification)
     release.prune_plans()
@@ -81,20 +83,24 @@ def _start(request: Request, specification: Dict[str, Any]) -> Dict[str, Any]:
     return {"state": "started", "unit": unit, "folder": str(folder.path), "uncollected": uncollected}
 
 
+def _require_released(mine: List[JobFolder], problems: Dict[str, str]) -> None:
+    """Raise Refused when a former job of this host and app could not be released; those of others are none of its business."""
+    for folder in mine:
+        if folder.path.name in problems:
+            raise Refused(
+                f"run {folder.path.name} could not be released: {problems[folder.path.name]}",
+                "mend that first; it is tried again at every start of a job",
+            )
+
+
 def _require_whole_data(mine: List[JobFolder], specification: Dict[str, Any]) -> None:
     """Raise Refused where a failed restore left data exchanged, perhaps by half.
 
-    A backup of it would be the newest set; another restore over it would mix both with what put-back brings. A restore in place
-    that succeeded since settles it; one beside the live data says nothing about them.
+    A backup of it would be the newest set; another restore over it would mix both with what put-back brings. No other restore
+    settles it: one in place is not begun meanwhile, one beside the live data says nothing about them.
     """
-    unsettled: Optional[JobFolder] = None
-    for folder in mine:
-        result = folder.result() or {}
-        if result.get("status") == "ok" and replaces_live_data(folder.specification()):
-            unsettled = None
-        elif any(map(swap.lies_aside, swap.exchanged(folder.path))):
-            unsettled = folder
-    if unsettled is not None:
+    failed = [folder for folder in mine if (folder.result() or {}).get("status") != "ok"]
+    for unsettled in [folder for folder in failed if any(map(swap.lies_aside, swap.exchanged(folder.path)))]:
         worker = about(unsettled.specification()).get("worker")
         on = f", on {worker}" if worker else ""
         raise Refused(
@@ -114,10 +120,24 @@ def _require_same(folder: JobFolder, specification: Dict[str, Any]) -> None:
                 f"run {kept['run']} is the {kept['action']} of {kept['app']} for {kept['host']}, not this one",
                 "give every host and app a run id of its own, or none",
             )
+    _require_same_work(kept, specification)
     if (folder.path / "collected").exists():
         raise Refused(
             f"run {kept['run']} ended and was collected before", "choose another backstay_run, or none, for a new run"
         )
+
+
+def _require_same_work(kept: Dict[str, Any], specification: Dict[str, Any]) -> None:
+    """Raise BadInput when the run would bring back something else, or elsewhere, or saves less than is asked for."""
+    hint = "give it a run id of its own, or none"
+    if kept["action"] == "restore" and kept["resource"] != specification["resource"]:
+        raise BadInput(f"run {kept['run']} works on {kept['resource']}, not on {specification['resource']}", hint)
+    if kept.get("plan") != specification.get("plan"):
+        last = (read_json(layout.plan(kept["plan"])) or {}).get("sets", ["?"])[-1]
+        hint = f"to attach, ask for what it brings back (it ends with set {last}): the same backstay_moment, or backstay_set"
+        raise BadInput(f"run {kept['run']} is the {kept['action']} by another plan", hint)
+    if specification.get("kind") == "full" != kept.get("kind"):
+        raise BadInput(f"run {kept['run']} is a {kept.get('kind')} backup, not a full one", hint)
 
 
 def collect(request: Request) -> Dict[str, Any]:
@@ -159,6 +179,7 @@ def plan(request: Request) -> Dict[str, Any]:
         chosen = choose(listed, now(), moment, request.get("set") or None, _position(request))
         known = {item["set"]: item for item in listed}
         line = [known[name] for name in chosen["sets"]]
+        _require_one_claim(line)
         data = [item for item in line if not is_log(item)]
         receipts = confirm(chosen, _receipt(access, data[-1]), request["host"], request["app"])
     receipts += [landable(item) for item in line if is_log(item)]
@@ -175,6 +196,18 @@ def plan(request: Request) -> Dict[str, Any]:
         facts=receipts[0]["facts"],
         app=request["app"],
     )
+
+
+def _require_one_claim(line: List[Dict[str, Any]]) -> None:
+    """Raise IntegrityError for a set that different receipts claim: not every client that added one is to be trusted."""
+    for item in line:
+        if item.get("rivals"):
+            claims = " and ".join(snapshot[:8] for snapshot in [item["snapshot"], *item["rivals"]])
+            raise IntegrityError(
+                f"set {item['set']} is claimed by {1 + len(item['rivals'])} different receipts, snapshots {claims}",
+                "the ledger of arrivals on the offsite server says which came first; restore another set, or have the false one"
+                " removed from the repository",
+            )
 
 
 def _any_plan(_plan: Dict[str, Any]) -> None:
@@ -226,7 +259,7 @@ def _usable(request: Request, directory: Path) -> restic.Access:
 
 def _listed(access: restic.Access, host: str, app: Optional[str]) -> List[Dict[str, Any]]:
     argv = restic.snapshots_argv(access, host, {"part": restic.RECEIPT_PART})
-    done = run(argv, _ASK_SECONDS, extra_environment=access.environment)
+    done = run(argv, _ASK_SECONDS, extra_environment=access.environment, stdout_limit=restic.LISTING_BYTES)
     if done.status != 0:
         raise restic.error_for(done.status, done.stderr)
     found = restic.committed_sets(json.loads(done.stdout))

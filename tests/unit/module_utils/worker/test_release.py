@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,9 @@ import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, BadInput, Busy, CommandFailed
 from ansible_collections.backstay.fleet.plugins.module_utils.process import Finished
-from ansible_collections.backstay.fleet.plugins.module_utils.worker import release, services, swap
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import cli, release, services, swap
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder, Lock, lock_resource
+from unit.support.backups import next_run
 from unit.support.sandbox import Sandbox
 from unit.support.steps import good
 from unit.support.trees import look, plant
@@ -50,11 +54,52 @@ def test_what_is_left_to_undo_waits_while_another_job_works_on_the_same_thing(sa
     folder.push_undo({"service": "mariadb"})
     folder.finish({"status": "failed"})
     lock = lock_resource(folder.specification())
-    assert release.release_abandoned() == 0
+    assert release.release_abandoned({}) == 0
     assert sandbox.service_calls() == []
     lock.release()
-    assert release.release_abandoned() == 1
+    assert release.release_abandoned({}) == 1
     assert sandbox.running() == {"mariadb"}
+
+
+def test_a_job_that_cannot_be_released_does_not_keep_the_applications_of_others_down(
+    sandbox: Sandbox, folder: JobFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = sandbox.create(sandbox.backup([good()], host="shop-db2", source="shop-db2", resource="testapp:2", **next_run(1)))
+    other.push_undo({"service": "mariadb"})
+    at_work = release.Job
+
+    def job(of: JobFolder) -> Any:
+        if of.path == folder.path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return at_work(of)
+
+    monkeypatch.setattr(release, "Job", job)
+    problems: dict[str, str] = {}
+    assert release.release_abandoned(problems) == 1
+    assert sandbox.running() == {"mariadb"}
+    assert problems == {folder.path.name: "[Errno 28] No space left on device"}
+    monkeypatch.setattr(sys, "argv", ["worker.pyz", "release-abandoned"])
+    assert cli.main() == 1
+    assert f"{folder.path.name} could not be released: [Errno 28] No space left on device" in capsys.readouterr().err
+
+
+def test_a_plan_that_a_long_restore_still_follows_is_kept(sandbox: Sandbox) -> None:
+    plans = plant(layout.ROOT / "plans", {f"{number:02}.json": b"{}" for number in range(80)})
+    for number in range(80):
+        age = 8 * 86400 if number < 20 else 60
+        os.utime(plans / f"{number:02}.json", (time.time() - age + number,) * 2)
+    release.prune_plans()
+    assert sorted(look(plans)) == [f"{number:02}.json" for number in range(20, 80)]
+
+
+def test_a_plan_that_goes_away_meanwhile_keeps_nobody_from_starting(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan is written under another name first, and the lock of starts does not keep others from planning."""
+    plans = plant(layout.ROOT / "plans", {"a.json.new": b"{}", "b.json": b"{}"})
+    listed = list(plans.iterdir())
+    (plans / "a.json.new").rename(plans / "a.json")
+    monkeypatch.setattr(Path, "iterdir", lambda _path: iter(listed))
+    release.prune_plans()
+    assert (plans / "a.json").exists() and (plans / "b.json").exists()
 
 
 def test_a_job_that_ended_leaves_the_scratch_folder_to_the_next_one(sandbox: Sandbox, folder: JobFolder) -> None:

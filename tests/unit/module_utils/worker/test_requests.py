@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,31 @@ def test_a_receipt_that_was_moved_to_another_host_is_never_planned_with(stocked:
         requests.plan(ask_about(stocked, host="shop-db2"))
 
 
+def claim_again(sandbox: Sandbox, **changed: str) -> str:
+    """Add a snapshot that claims the stored set with other tags, and says of itself that it is the older one; return its id."""
+    (snapshot,) = sandbox.snapshots("part=receipt")
+    tags = dict(tag.split("=", 1) for tag in snapshot["tags"])
+    forged = dict(snapshot, id="f" * 64, time=1, tags=[f"{name}={value}" for name, value in {**tags, **changed}.items()])
+    (sandbox.repository / "snapshots" / f"{forged['id']}.json").write_text(json.dumps(forged))
+    shutil.copytree(sandbox.repository / "blobs" / snapshot["id"], sandbox.repository / "blobs" / forged["id"])
+    return str(snapshot["id"])
+
+
+def test_a_set_that_two_receipts_claim_is_not_restored_in_silence(stocked: Sandbox) -> None:
+    """A client says itself when it stored a snapshot: a host that was taken over could replace any of its sets."""
+    ours = claim_again(stocked, receipt="0" * 64)
+    said = f"set {SET} is claimed by 2 different receipts, snapshots f{{8}} and {ours[:8]}"
+    with pytest.raises(errors.IntegrityError, match=said):
+        requests.plan(ask_about(stocked))
+    lines = requests.sets(ask_about(stocked))["lines"]
+    assert any(SET in line and "CLAIMED BY 2 RECEIPTS" in line for line in lines)
+
+
+def test_a_receipt_that_was_stored_twice_is_one_set(stocked: Sandbox) -> None:
+    claim_again(stocked)
+    assert requests.plan(ask_about(stocked))["sets"] == [SET]
+
+
 def test_access_that_comes_with_a_question_is_gone_after_it(stocked: Sandbox) -> None:
     request = {"host": "shop-db1", "app": "testapp", "secrets": stocked.secrets}
     assert requests.plan(request)["sets"] == [SET]
@@ -225,12 +251,16 @@ def test_nothing_is_begun_on_data_that_a_failed_restore_left_exchanged(
     requests._require_whole_data([failed], specification)
 
 
-def test_a_later_restore_that_succeeded_settles_it(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_restore_that_succeeded_settles_no_other_whatever_the_clock_says(sandbox: Sandbox, order: int) -> None:
+    """It came before, for none begins on exchanged data; the times of folders tell nothing after a clock was set back."""
     failed = restore_that_failed(sandbox, "20261121T080000Z-testapp-1")
-    later = restore_that_failed(sandbox, "20261121T083000Z-testapp-2")
-    write_json(later.path / "spec.json", dict(later.specification(), in_place=True))
-    write_json(later.path / "result.json", {"action": "restore", "status": "ok"})
-    requests._require_whole_data([failed, later], sandbox.backup([good()]))
+    good_one = restore_that_failed(sandbox, "20261121T083000Z-testapp-2")
+    write_json(good_one.path / "spec.json", dict(good_one.specification(), in_place=True))
+    write_json(good_one.path / "result.json", {"action": "restore", "status": "ok"})
+    requests._require_whole_data([good_one], sandbox.backup([good()]))
+    with pytest.raises(errors.Refused, match="failed in run 20261121T080000Z-testapp-1"):
+        requests._require_whole_data([failed, good_one][::order], sandbox.backup([good()]))
 
 
 def test_a_later_restore_beside_the_live_data_does_not_settle_it(sandbox: Sandbox) -> None:
