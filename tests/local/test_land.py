@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -354,6 +355,32 @@ def test_a_capture_that_lands_again_is_the_same(sandbox: Sandbox) -> None:
     made = plan({"host": "shop-db1", "app": "testapp", "directory": str(sandbox.access)})
     assert recover(sandbox, made, [land(sandbox.base / "x")])["status"] == "ok"
     assert (sandbox.base / "x" / "content").read_bytes() == content.read_bytes()
+
+
+def test_a_restore_that_lands_nothing_is_none(sandbox: Sandbox, stored: dict[str, Any]) -> None:
+    result = recover(sandbox, stored, [call("note", name="checked")])
+    assert (result["status"], result["error"]["code"]) == ("failed", "integrity")
+    assert f"brought back by no step (kinds: full), the first is {SET}" in result["error"]["message"]
+
+
+def test_a_full_disk_keeps_no_clean_up_from_its_work_and_hides_no_reason(
+    sandbox: Sandbox, stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what stands behind it in the line stays, and the result speaks of a worker that was interrupted."""
+    noted = sandbox.base / "noted"
+    first = call("occupy", watched=[], noted=str(noted))
+    second = call("occupy", watched=[], noted=str(sandbox.base / "other"), fail="the instance ORCL did not end")
+    event = JobFolder.event
+
+    def full(folder: JobFolder, name: str) -> dict[str, str]:
+        if name.startswith("release failed"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return event(folder, name)
+
+    monkeypatch.setattr(JobFolder, "event", full)
+    result = recover(sandbox, stored, [land(sandbox.base / "x"), first, second, call("fail", message="because")])
+    assert noted.exists()
+    assert result["error"]["message"] == "because"
 
 
 def test_a_planned_set_that_no_step_brings_back_ends_the_restore_before_anything_is_exchanged(

@@ -18,7 +18,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder impor
 from ansible_collections.backstay.fleet.plugins.module_utils.yard import yard
 from ansible_collections.backstay.fleet.plugins.plugin_utils.job_watch import poll_command, read_poll
 from unit.support.sandbox import Sandbox, wait_until
-from unit.support.steps import Step, good, hold, land, service
+from unit.support.steps import Step, call, good, hold, land, service
 from unit.support.trees import look, plant
 
 RUN = "20261121T090000Z-testapp-1"
@@ -158,6 +158,29 @@ def test_another_job_is_never_taken_for_this_one(sandbox: Sandbox) -> None:
     assert start(sandbox, dict(specification, host="shop-db2", source="shop-db2"))["error"]["code"] == "bad-input"
     assert sandbox.ask("collect", {"run": RUN})["ok"]["done"]
     assert start(sandbox, specification)["error"]["code"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"plan": "1" * 64}, "is the restore by another plan"),
+        ({"resource": "testapp:/elsewhere"}, "works on testapp:/srv/shop, not on testapp:/elsewhere"),
+    ],
+)
+def test_a_restore_of_something_else_is_never_taken_for_this_one(sandbox: Sandbox, changes: dict[str, Any], said: str) -> None:
+    specification = sandbox.recovery("0" * 64, [call("note", name="x")])
+    sandbox.create(specification)
+    refusal = start(sandbox, dict(specification, **changes))["error"]
+    assert refusal["code"] == "bad-input" and said in refusal["message"]
+
+
+def test_a_log_backup_is_never_taken_for_a_full_one(sandbox: Sandbox) -> None:
+    specification = sandbox.backup([good()], kind="log", transport="stage")
+    sandbox.create(specification)
+    refusal = start(sandbox, dict(specification, kind="full"))["error"]
+    assert "is a log backup, not a full one" in refusal["message"]
+    sandbox.create(dict(specification, kind="full", run="20261121T110000Z-testapp-2"))
+    assert start(sandbox, dict(specification, run="20261121T110000Z-testapp-2"))["ok"]["state"] == "attached"
 
 
 def test_two_hosts_that_share_a_resource_do_not_work_on_it_at_once(sandbox: Sandbox) -> None:

@@ -11,7 +11,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import newest
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import open_access
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan
-from unit.support.backups import SET, STREAM, back_up, next_log, next_run, stored_receipt
+from unit.support.backups import SET, STREAM, back_up, next_log, next_run, offered, stored_receipt
 from unit.support.sandbox import Sandbox
 from unit.support.steps import good
 
@@ -31,6 +31,27 @@ def test_what_was_stored_can_be_planned(sandbox: Sandbox) -> None:
     (artifact,) = stored_receipt(sandbox, next_run(1)["set"])["artifacts"]
     (landed,) = kept["receipts"][1]["artifacts"]  # by its tags alone
     assert landed == {key: artifact[key] for key in landed}
+
+
+def test_a_set_whose_name_another_snapshot_bears_is_no_success(sandbox: Sandbox) -> None:
+    """The older snapshot is the one that is offered."""
+    assert back_up(sandbox)["status"] == "ok"
+    (first,) = sandbox.snapshots("part=receipt")
+    forged = dict(first, tags=[tag.replace(f"set={SET}", f"set={next_run(1)['set']}") for tag in first["tags"]], id="f" * 64)
+    (sandbox.repository / "snapshots" / f"{forged['id']}.json").write_text(json.dumps(forged))
+    result = back_up(sandbox, **next_run(1))
+    assert (result["status"], result["error"]["code"]) == ("failed", "repository")
+    assert "does not list what was just stored" in result["error"]["message"]
+
+
+def test_a_listing_may_be_long(sandbox: Sandbox) -> None:
+    """Half a year of log sets, one every five minutes, fills 64 MiB."""
+    assert back_up(sandbox)["status"] == "ok"
+    for number in range(66):
+        filler = {"id": f"{number:064}", "time": number, "tags": ["part=receipt"], "hostname": "shop-db1"}
+        filler["paths"] = ["x" * (1 << 20)]
+        (sandbox.repository / "snapshots" / f"{filler['id']}.json").write_text(json.dumps(filler))
+    assert offered(sandbox) == [SET]
 
 
 def test_a_set_whose_parent_is_gone_from_the_repository_is_no_success(sandbox: Sandbox) -> None:

@@ -195,8 +195,8 @@ def _read_back(job: Job, sealed: Dict[str, Any], committed: str) -> None:
     listed = json.loads(job.require_restic(argv, lambda: 0))
     found = {snapshot["id"] for snapshot in listed}
     wanted = {committed, *(item["snapshot"] for item in sealed["artifacts"])}
-    sets = {item["set"] for item in restic.committed_sets(listed)}
-    if wanted - found or sealed["set"] not in sets:
+    sets = {item["set"]: item["snapshot"] for item in restic.committed_sets(listed)}
+    if wanted - found or sets.get(sealed["set"]) != committed:
         raise RepositoryError(
             f"the repository does not list what was just stored for set {sealed['set']}",
             "the set does not count; run again",

@@ -131,7 +131,8 @@ class Job:
                 self.cleanups.pop()()
             except (BackstayError, OSError) as error:  # the result must be written whatever cannot be cleaned up
                 problems.append(str(error))
-                self.folder.event(f"release failed: {error}")
+                with contextlib.suppress(OSError):  # a full disk
+                    self.folder.event(f"release failed: {error}")
         return problems
 
     def clear_work(self) -> None:
@@ -170,7 +171,7 @@ class Job:
         """Run restic under the stall watch and return how it ended; its own progress counts when ``count`` is None."""
         process = spawn(argv, self.access.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None and process.stderr is not None
-        out, err = Tail(process.stdout, limit=64 << 20), Tail(process.stderr)
+        out, err = Tail(process.stdout, limit=restic.LISTING_BYTES), Tail(process.stderr)
         self.watch([process], count or (lambda: _bytes_done(out.peek())))
         return Finished(process.returncode, out.text(), redact(err.text()))
 

@@ -26,6 +26,8 @@ def run_restore(job: Job) -> Dict[str, Any]:
     plan = planned(specification)
     job.folder.event(f"start {specification['action']}")
     landing = [index for index, step in enumerate(specification["steps"]) if "land" in step or "land_files" in step]
+    if not landing:
+        require_all_landed(job, plan)
     for index, step in enumerate(specification["steps"]):
         perform(job, step)
         if index == max(landing, default=-1):
