@@ -136,7 +136,7 @@ def _require_same_work(kept: Dict[str, Any], specification: Dict[str, Any]) -> N
         last = (read_json(layout.plan(kept["plan"])) or {}).get("sets", ["?"])[-1]
         hint = f"to attach, ask for what it brings back (it ends with set {last}): the same backstay_moment, or backstay_set"
         raise BadInput(f"run {kept['run']} is the {kept['action']} by another plan", hint)
-    if specification.get("kind") == "full" != kept.get("kind"):
+    if specification.get("kind") == "full" and kept.get("kind") != "full":
         raise BadInput(f"run {kept['run']} is a {kept.get('kind')} backup, not a full one", hint)
 
 
