@@ -102,6 +102,7 @@ def _made_aside(target: Path, run: str) -> Iterator[_Place]:
             os.mkdir(name, 0o700, dir_fd=held)
         except FileExistsError as error:
             raise Refused(f"{yard(target) / name} is there already", "look at it, and move it away") from error
+        sync(held)
         with _own_place(held, yard(target) / name) as aside:
             yield aside
 
