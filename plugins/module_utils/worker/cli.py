@@ -35,27 +35,29 @@ def ask(command: str) -> int:
 def put_back(folder: Path) -> int:
     """Put back what a failed restore moved aside, and say so to the person who asked."""
     from . import release as releasing
-    from .folder import JobFolder
 
-    try:
-        print(releasing.put_back(JobFolder(folder)))
-    except BackstayError as error:
-        print(f"{error.message}. {error.hint}".strip(), file=sys.stderr)
-        return 1
-    return 0
+    return _do(releasing.put_back, folder)
 
 
 def keep_restored(folder: Path) -> int:
     """Settle for restored data that was not proved, and say so to the person who asked."""
     from . import release as releasing
+
+    return _do(releasing.keep_restored, folder)
+
+
+def _do(what: Callable[..., str], folder: Path) -> int:
+    """Print the sentence that ``what`` returns, or why it could not; return the exit status."""
     from .folder import JobFolder
 
     try:
-        print(releasing.keep_restored(JobFolder(folder)))
+        print(what(JobFolder(folder)))
+        return 0
     except BackstayError as error:
         print(f"{error.message}. {error.hint}".strip(), file=sys.stderr)
-        return 1
-    return 0
+    except OSError as error:  # whatever was done by then is noted, so it goes on from there
+        print(f"{error.strerror}: {error.filename}. Mend that, then give the same command again", file=sys.stderr)
+    return 1
 
 
 def run(folder: Path) -> int:

@@ -189,8 +189,9 @@ class Lock:
                 if time.monotonic() - begun >= patience:
                     return False
                 time.sleep(0.02)
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk nobody is told who holds it, and it is held all the same
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
         return True
 
     def _is_held(self) -> bool:

@@ -50,6 +50,37 @@ def test_one_service_that_stays_down_does_not_keep_the_others_down(sandbox: Sand
     assert len((folder.result() or {})["release_problems"]) == 1
 
 
+def test_a_full_disk_keeps_no_application_down(sandbox: Sandbox, folder: JobFolder) -> None:
+    """Its worker may have died of that, and nothing can be noted: not even who holds the lock."""
+    folder.push_undo({"service": "mariadb"})
+
+    def full(*_arguments: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as disk, pytest.raises(OSError, match="No space left on device"):
+        disk.setattr(os, "write", full)
+        disk.setattr(os, "pwrite", full)
+        release.release(folder)
+    assert sandbox.running() == {"mariadb"}
+    release.release(folder)
+    assert folder.undo_entries() == []
+    assert (folder.result() or {})["error"]["code"] == "interrupted"
+
+
+@pytest.mark.parametrize("command", ["put-back", "keep-restored"])
+def test_what_the_operating_system_refuses_a_person_is_a_sentence(
+    sandbox: Sandbox, folder: JobFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    def full(_folder: JobFolder) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/var/lib/backstay/jobs/x/swap.json.new")
+
+    monkeypatch.setattr(release, command.replace("-", "_"), full)
+    monkeypatch.setattr(sys, "argv", ["worker.pyz", command, str(folder.path)])
+    assert cli.main() == 1
+    said = "No space left on device: /var/lib/backstay/jobs/x/swap.json.new. Mend that, then give the same command again"
+    assert said in capsys.readouterr().err
+
+
 def test_what_is_left_to_undo_waits_while_another_job_works_on_the_same_thing(sandbox: Sandbox, folder: JobFolder) -> None:
     folder.push_undo({"service": "mariadb"})
     folder.finish({"status": "failed"})
