@@ -383,6 +383,17 @@ def test_a_full_disk_keeps_no_clean_up_from_its_work_and_hides_no_reason(
     assert result["error"]["message"] == "because"
 
 
+def test_an_unexpected_end_on_a_full_disk_has_its_reason(
+    sandbox: Sandbox, stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _text: str, **_named: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    result = recover(sandbox, stored, [land(sandbox.base / "x"), call("crash", message="because")])
+    assert result["error"]["message"] == "unexpected ZeroDivisionError: because"
+
+
 def test_a_planned_set_that_no_step_brings_back_ends_the_restore_before_anything_is_exchanged(
     sandbox: Sandbox, stored: dict[str, Any], target: Path
 ) -> None:

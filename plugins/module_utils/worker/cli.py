@@ -56,7 +56,7 @@ def _do(what: Callable[..., str], folder: Path) -> int:
     except BackstayError as error:
         print(f"{error.message}. {error.hint}".strip(), file=sys.stderr)
     except OSError as error:  # whatever was done by then is noted, so it goes on from there
-        print(f"{error.strerror}: {error.filename}. Mend that, then give the same command again", file=sys.stderr)
+        print(f"{error.strerror}: {error.filename or folder}. Mend that, then give the same command again", file=sys.stderr)
     return 1
 
 

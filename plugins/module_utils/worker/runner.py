@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from pathlib import Path
@@ -83,7 +84,8 @@ def run_job(path: Path) -> int:
     except BackstayError as error:
         result = _failed(job, error)
     except Exception as error:
-        (path / "traceback.log").write_text(redact(traceback.format_exc()), encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk may be what it is about
+            (path / "traceback.log").write_text(redact(traceback.format_exc()), encoding="utf-8")
         unexpected = BackstayError(f"unexpected {type(error).__name__}: {error}", f"see {path}/traceback.log")
         result = _failed(job, unexpected)
     job.clear_work()
