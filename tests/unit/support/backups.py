@@ -12,6 +12,7 @@ from unit.support.sandbox import Sandbox
 from unit.support.steps import Step, good
 
 BOTH = pytest.mark.parametrize("transport", ["stream", "stage"])
+LIVE = {"ibdata1": b"live", "shop": {"t.ibd": b"live too"}}  # the data directory of a server
 SET = "20261121T090000Z-aaaaaa01"
 STREAM = {"id": "20261121T090000Z-aaaaaa01", "first": "0007", "last": "0007"}
 
