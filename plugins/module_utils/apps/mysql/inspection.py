@@ -275,6 +275,12 @@ def privileges_check(options: Options, product: Product, method: str) -> Check:
         grants = [row[0] for row in query(options, "SHOW GRANTS")]
     except BackstayError as error:
         return new_check("privileges", "failed", error.message)
+    hidden = [grant.partition(" FROM ")[0] for grant in grants if grant.startswith("REVOKE ")]  # MySQL: partial_revokes
+    if hidden:
+        detail = (
+            f"parts of the server are hidden from the backup account, which would miss them in silence: {'; '.join(hidden)}"
+        )
+        return new_check("privileges", "failed", detail, "GRANT to it what was revoked, or use another account")
     missing = missing_privileges(grants, product.privileges[method])
     if missing:
         names = ", ".join(missing)

@@ -212,6 +212,17 @@ def test_every_method_has_its_privileges() -> None:
         inspection.method_of(products.MYSQL, "snapshot")
 
 
+@pytest.mark.parametrize("method", ["clone", "dump"])
+def test_an_account_from_which_a_database_is_hidden_is_refused(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """It has SELECT everywhere, and information_schema shows it neither that database nor its tables (partial_revokes)."""
+    grants = ["GRANT ALL PRIVILEGES ON *.* TO `backup`@`localhost`", "REVOKE SELECT ON `payroll`.* FROM `backup`@`localhost`"]
+    monkeypatch.setattr(inspection, "query", lambda *_arguments: [[grant] for grant in grants])
+    check = inspection.privileges_check({}, products.MYSQL, method)
+    assert check["status"] == "failed" and "REVOKE SELECT ON `payroll`.*" in check["detail"]
+    grants.pop()
+    assert inspection.privileges_check({}, products.MYSQL, method)["status"] == "ok"
+
+
 @pytest.fixture
 def server_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return what installs a server program whose configuration says where its data and its binary logs lie."""
