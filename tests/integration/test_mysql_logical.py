@@ -78,6 +78,20 @@ def test_one_database_comes_back_into_the_running_server(live: App, fleet: Fleet
 
 
 @pytest.mark.long
+def test_what_needs_a_component_of_the_server_comes_back(live: App, fleet: Fleet, playbooks: Playbooks) -> None:
+    """MySQL has MD5() from a component, which is in no dump; in MariaDB it is a function like any other."""
+    if live.host in shop.MYSQL_HOSTS:
+        shop.sql(fleet, "INSTALL COMPONENT 'file://component_classic_hashing'", live.host)
+    shop.sql(fleet, "CREATE VIEW shop.digests AS SELECT id, MD5(id) AS digest FROM shop.ledger", live.host)
+    try:
+        back_up(playbooks, live)
+        done = playbooks.run("verify", "--limit", live.host).demand().record
+        assert {check["status"] for check in done["checks"]} == {"ok"}, done["checks"]
+    finally:
+        shop.sql(fleet, "DROP VIEW shop.digests", live.host)
+
+
+@pytest.mark.long
 @pytest.mark.usefixtures("nothing_stored")
 def test_option_files_that_leave_rows_out_are_refused(live: App, fleet: Fleet, playbooks: Playbooks) -> None:
     """The tool would end a dump without rows as it ends any other."""

@@ -40,9 +40,9 @@ from .server_tables import (
     NAMED_ZONES,
     NO_ACCOUNTS,
     accounts_state,
+    add_again,
+    additions,
     has_named_zones,
-    install_plugins,
-    installed_plugins,
 )
 from .side import configure, option_file, start_side, stop_side
 
@@ -109,7 +109,7 @@ def seal(job: Job) -> Dict[str, Any]:
             "counts_after": after,
             "tables": found["tables"],
             "accounts": accounts,
-            "plugins": installed_plugins(options),
+            **additions(product_named(facts["product"]), options),
             "history": facts["history"],
             "versioned": facts["versioned"],
         },
@@ -170,9 +170,8 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     start_side(job, dict(arguments, detached=False))
     options = {"socket": f"{directory}/server.sock", "no_defaults": True}
     await_server(options, 300, job.seen["side"])
-    _install_plugins(
-        job, options, dict(receipt["facts"].get("plugins") or {}, **({} if accounts.exists() else product.root_plugin))
-    )
+    plugins = dict(receipt["facts"].get("plugins") or {}, **({} if accounts.exists() else product.root_plugin))
+    _add_again(job, product, options, dict(receipt["facts"], plugins=plugins))
     _forget_own_gtids(product, options)
     job.begin_step("load the dump", dump.stat().st_size)
     feed(job, product, options, dump, f"--init-command=SET timestamp={_began(receipt)}", account=user)
@@ -189,13 +188,11 @@ def load(job: Job, arguments: Dict[str, Any]) -> None:
     stop_side(job, {})
 
 
-def _install_plugins(job: Job, options: Options, wanted: Dict[str, str]) -> None:
-    problems = install_plugins(options, wanted)
+def _add_again(job: Job, product: Product, options: Options, wanted: Dict[str, Any]) -> None:
+    problems = add_again(product, options, wanted)
     if problems:
-        detail = "the source has plugins that this host cannot load, accounts that need one cannot log in: " + "; ".join(
-            problems
-        )
-        job.seen["checks"].append({"name": "plugins", "status": "warning", "detail": detail})
+        what = "the source has plugins, components or functions that this host cannot load; what needs one does not work"
+        job.seen["checks"].append({"name": "plugins", "status": "warning", "detail": f"{what}: {'; '.join(problems)}"})
 
 
 _OWN_ACCOUNTS = re.compile(rb"(CREATE USER|GRANT .*? TO) [`'](mysql\.(sys|session|infoschema)|mariadb\.sys)[`']@")

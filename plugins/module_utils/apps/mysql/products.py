@@ -48,6 +48,7 @@ class Product(NamedTuple):
     initialise: Tuple[str, ...]  # makes an empty data directory; {options}, {data}, {account}
     lock_root: str  # what makes root of an empty server the host's root; empty: it is
     root_plugin: Dict[str, str]  # ... and the plugin and library that this needs
+    components: str  # names those that were installed, in their order; empty: the product has none
     dump_options: Tuple[str, ...]
     dump_place: Tuple[str, ...]  # the dump says its place in the binary log
     dump_gtids: Tuple[str, ...]  # ... when the server has GTIDs
@@ -105,6 +106,7 @@ MARIADB = Product(
     ),
     lock_root="",
     root_plugin={},
+    components="",
     dump_options=_DUMP,
     dump_place=("--master-data=2",),
     dump_gtids=(),
@@ -150,6 +152,7 @@ MYSQL = Product(
     initialise=("mysqld", "--defaults-file={options}", "--initialize-insecure", "--datadir={data}", "--user={account}"),
     lock_root="ALTER USER root@localhost IDENTIFIED WITH auth_socket",
     root_plugin={"auth_socket": "auth_socket.so"},
+    components="SELECT component_urn FROM mysql.component ORDER BY component_id",
     dump_options=(*_DUMP, "--no-tablespaces"),
     dump_place=("--source-data=2",),
     dump_gtids=("--set-gtid-purged=ON",),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from ...errors import BackstayError
 from .client import Options, query
@@ -22,6 +22,8 @@ ACCOUNTS_CHANGED = "accounts were changed while the backup ran, so no logs can c
 
 
 _PLUGIN, _LIBRARY = re.compile(r"[A-Za-z0-9_]{1,64}\Z"), re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_COMPONENT = re.compile(r"file://[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_RETURNS = {"0": "STRING", "1": "REAL", "2": "INTEGER", "4": "DECIMAL"}  # mysql.func holds the numbers of Item_result
 
 
 def installed_plugins(options: Options) -> Dict[str, str]:
@@ -47,6 +49,38 @@ def install_plugins(options: Options, wanted: Dict[str, str]) -> List[str]:
             query(options, noted if name in loaded else f"INSTALL PLUGIN {name} SONAME '{library}'")
         except BackstayError as error:
             problems.append(f"{name} ({library}): {error.message}")
+    return problems
+
+
+def additions(product: Product, options: Options) -> Dict[str, Any]:
+    """Return what was added to the server by statements and is in no dump: plugins, components (MySQL), loadable functions.
+
+    Accounts, views and routines may need them: those of MySQL 9.6 and later get MD5() from a component.
+    """
+    components = query(options, product.components) if product.components else []
+    functions = query(options, "SELECT name, ret, dl, type FROM mysql.func ORDER BY 1")
+    return {"plugins": installed_plugins(options), "components": [row[0] for row in components], "functions": functions}
+
+
+def add_again(product: Product, options: Options, wanted: Dict[str, Any]) -> List[str]:
+    """Give a fresh server the additions of ``wanted``, facts of a receipt; return a sentence about each that it cannot have."""
+    problems = install_plugins(options, wanted.get("plugins") or {})
+    there = {row[0] for row in query(options, product.components)} if product.components else set()
+    statements = {}
+    for urn in [urn for urn in wanted.get("components") or [] if urn not in there]:
+        statements[urn] = f"INSTALL COMPONENT '{urn}'" if _COMPONENT.match(urn) else ""
+    for name, returns, library, kind in wanted.get("functions") or []:
+        plain = _PLUGIN.match(name) and _LIBRARY.match(library) and returns in _RETURNS
+        aggregate = "AGGREGATE " if kind == "aggregate" else ""
+        made = f"CREATE {aggregate}FUNCTION {name} RETURNS {_RETURNS.get(returns)} SONAME '{library}'"
+        statements[f"{name} ({library})"] = made if plain else ""
+    for addition, statement in statements.items():
+        try:
+            if not statement:
+                raise BackstayError("that is no plain name")
+            query(options, statement)
+        except BackstayError as error:
+            problems.append(f"{addition}: {error.message}")
     return problems
 
 

@@ -185,7 +185,7 @@ def dumped_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[str
     monkeypatch.setattr(logical, "loose_tables", lambda _options: after)
     monkeypatch.setattr(logical, "accounts_state", lambda _product, _options: [["mysql.db", "7"]])
     monkeypatch.setattr(logical, "has_named_zones", lambda _options: False)
-    monkeypatch.setattr(logical, "installed_plugins", lambda _options: {})
+    monkeypatch.setattr(logical, "additions", lambda _product, _options: {})
     monkeypatch.setattr(logical, "next_stream", lambda _job, _place: ({"id": "s"}, ""))
     specification = {"facts": dict(facts, counts=counts), "kind": "full", "set": "s"}
     return SimpleNamespace(
@@ -218,7 +218,7 @@ def test_a_dump_is_loaded_with_the_time_of_its_backup(tmp_path: Path, monkeypatc
     facts = {"product": "mariadb", "counts_before": {"events": 1}, "counts_after": {"events": 1}, "tables": {}}
     receipt = {"kind": "full", "started_at": "2026-11-14T01:30:00.250000Z", "facts": facts}
     monkeypatch.setattr(land, "planned", lambda _specification: {"receipts": [receipt]})
-    for name in ("configure", "_initialise", "_install_plugins", "start_side", "stop_side", "await_server"):
+    for name in ("configure", "_initialise", "_add_again", "start_side", "stop_side", "await_server"):
         monkeypatch.setattr(logical, name, lambda *_arguments: None)
     monkeypatch.setattr(logical, "object_counts", lambda _options: {"events": 0})
     monkeypatch.setattr(logical, "read_again", lambda *_arguments: {"tables": {}})

@@ -36,7 +36,7 @@ def test_logs_continue_only_a_dump_that_has_what_they_need(
     monkeypatch.setattr(logical, "loose_tables", lambda _options: [])
     monkeypatch.setattr(logical, "accounts_state", lambda _product, _options: states.pop(0))
     monkeypatch.setattr(logical, "has_named_zones", lambda _options: zones)
-    monkeypatch.setattr(logical, "installed_plugins", lambda _options: {})
+    monkeypatch.setattr(logical, "additions", lambda _product, _options: {})
     monkeypatch.setattr(logical, "next_stream", lambda _job, _place: ({"id": "s"}, ""))
     seen: dict[str, Any] = {"artifacts": [{"name": name} for name in artifacts]}
     job: Any = SimpleNamespace(work=tmp_path, specification={"facts": {**facts, **more}, "kind": "full"}, seen=seen)
@@ -98,3 +98,33 @@ def test_plugins_that_a_fresh_server_lacks_are_installed_and_no_other_words_are_
         "INSERT INTO mysql.plugin (name, dl) VALUES ('auth_socket', 'auth_socket.so')",
     ]
     assert [text.split(" ")[0] for text in problems] == ["absent", "x;", "y"]
+
+
+def test_components_and_functions_that_a_dump_lacks_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view with MD5() cannot be made on a MySQL that has not the component."""
+    said: list[str] = []
+    held = {
+        "mysql.component": [["file://component_classic_hashing"], ["file://absent"], ["file://x'; DROP"]],
+        "mysql.func": [["total", "1", "sums.so", "aggregate"], ["word", "0", "words.so", "function"], ["odd", "9", "a.so", ""]],
+    }
+
+    def query(options: Any, sql: str) -> list[list[str]]:
+        if sql.startswith("SELECT"):
+            return next((rows for name, rows in held.items() if name in sql and options["source"]), [])
+        said.append(sql)
+        if "absent" in sql:
+            raise CommandFailed("Cannot load component from specified URN")
+        return []
+
+    monkeypatch.setattr(server_tables, "query", query)
+    noted = server_tables.additions(products.MYSQL, {"source": True})
+    problems = server_tables.add_again(products.MYSQL, {"source": False}, noted)
+    assert said == [
+        "INSTALL COMPONENT 'file://component_classic_hashing'",
+        "INSTALL COMPONENT 'file://absent'",
+        "CREATE AGGREGATE FUNCTION total RETURNS REAL SONAME 'sums.so'",
+        "CREATE FUNCTION word RETURNS STRING SONAME 'words.so'",
+    ]
+    assert [text.partition(": ")[0] for text in problems] == ["file://absent", "file://x'; DROP", "odd (a.so)"]
+    assert server_tables.additions(products.MARIADB, {"source": True})["components"] == []
+    assert server_tables.add_again(products.MARIADB, {"source": False}, {"method": "dump"}) == [], "an older receipt"
