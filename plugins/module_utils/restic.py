@@ -132,9 +132,11 @@ def error_for(status: int, stderr: str) -> BackstayError:
     said = last_message(stderr)
     if status == 1 and any(words in said for words in _DAMAGE):
         return IntegrityError(f"stored data is damaged: {said}", "restore another set")
-    return kind(f"{meaning}{': ' + said if said else ''}", _HINTS.get(status, ""))
+    hint = "is the offsite server full: does its disk or quota have room?" if _NO_ROOM in said else _HINTS.get(status, "")
+    return kind(f"{meaning}{': ' + said if said else ''}", hint)
 
 
+_NO_ROOM = "507 Insufficient Storage"  # of rest-server; restic 0.18 tries for a long time, 0.19 gives up at once
 _HINTS = {
     3: "nothing of this run is offered for restore; mend the source and run again",
     10: "run playbooks/offsite.yml",

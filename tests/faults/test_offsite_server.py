@@ -45,7 +45,8 @@ def test_offsite_full(scene: Scene) -> None:
     try:
         with quota(scene, used + (6 << 20)):
             running = scene.start("backup", backstay_stall_timeout=STALL_SECONDS)
-            scene.failed(running, "stalled", f"No byte moved for {STALL_SECONDS} s", "does its disk or quota have room")
+            # A restic that tries again for a long time is ended; a newer one gives up by itself.
+            scene.failed(running, "stalled repository", "does its disk or quota have room")
     finally:
         scene.subject.remove_unique_data()
 

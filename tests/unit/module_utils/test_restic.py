@@ -80,6 +80,13 @@ def test_every_exit_status_but_zero_is_an_error(status: int, kind: type[errors.B
     assert error.message.endswith(": Fatal: because")
 
 
+def test_a_full_offsite_server_is_named() -> None:
+    """Restic 0.19 on the answer of rest-server: it gave up within seconds (seen), where 0.18 tries on until it is ended."""
+    said = "unable to save snapshot: error flushing repository: unexpected HTTP response (507): 507 Insufficient Storage"
+    error = restic.error_for(1, f"Fatal: {said}\n")
+    assert error.code == "repository" and error.message.endswith(said) and "disk or quota have room" in error.hint
+
+
 @pytest.mark.parametrize(
     ("stderr", "said"),
     [
