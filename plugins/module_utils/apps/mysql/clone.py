@@ -75,8 +75,7 @@ def clone(job: Job, arguments: Dict[str, Any]) -> None:
     job.cleanups.append(lambda: shutil.rmtree(str(directory), ignore_errors=True))
     target = directory / "data"
     # The server goes on when its client dies. It can do one clone at a time.
-    words = [sys.executable, sys.argv[0], "tool", "mysql", "end-clone", json.dumps(options), str(target)]
-    end = {"command": words}
+    end = {"command": [sys.executable, sys.argv[0], "tool", "mysql", "end-clone", json.dumps(options), str(target)]}
     job.folder.push_undo(end)
     job.begin_step("clone", int(facts.get("data_bytes", 0)))
     before = place_now(options, facts)
