@@ -17,7 +17,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from . import restic
 from .errors import BackstayError, Refused, RepositoryAbsent, RepositoryError
 from .files import private_directory, write_atomic
-from .process import kill_group, spawn
+from .process import kill_group, last_line, spawn
 from .redact import redact
 
 PROGRAMS = ("/usr/local/lib/backstay/restic", "/usr/local/bin/restic", "/usr/bin/restic")
@@ -155,8 +155,12 @@ def _call(argv: List[str], environment: Dict[str, str], descriptors: Tuple[int, 
         stdout, stderr = process.communicate(timeout=_SECONDS_PER_CALL)
     except TimeoutExpired:
         kill_group(process)
-        process.communicate()
-        raise RepositoryError(f"restic had no answer within {_SECONDS_PER_CALL:.0f} s and was ended") from None
+        _stdout, stderr = process.communicate()
+        said = redact(last_line(stderr.decode("utf-8", "replace")))  # it tries again for long what it has said is hopeless
+        raise RepositoryError(
+            f"restic had no answer within {_SECONDS_PER_CALL:.0f} s and was ended: {said}",
+            "is the server up? A bucket has to be there before, and its key has to be allowed to use it",
+        ) from None
     return process.returncode, stdout.decode("utf-8", "replace"), redact(stderr.decode("utf-8", "replace"))
 
 

@@ -160,10 +160,12 @@ def test_a_failing_init_is_an_error(program: Program) -> None:
 
 
 def test_an_endless_restic_is_ended(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    program.path.write_text("#!/bin/sh\nexec sleep 600\n")
+    retrying = "Stat(<config/0>) returned error, retrying after 5s: The specified bucket does not exist"
+    program.path.write_text(f"#!/bin/sh\necho '{retrying}' >&2\nexec sleep 600\n")
     monkeypatch.setattr(repository_setup, "_SECONDS_PER_CALL", 0.3)
-    with pytest.raises(RepositoryError, match="no answer within"):
+    with pytest.raises(RepositoryError, match=r"no answer within .* The specified bucket does not exist$") as caught:
         program.settle()
+    assert "bucket" in caught.value.hint
 
 
 def test_no_descriptor_stays_open(program: Program) -> None:
