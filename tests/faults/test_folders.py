@@ -37,6 +37,7 @@ def test_rebooted_while_the_application_is_held_down(scene: Scene) -> None:
         scene.gates.open("stop")
     scene.failed(running, "interrupted", WORKER_DIED)
     assert tally.running(scene.fleet)
+    tally.start_writing(scene.fleet)  # that it books is a wish that a boot forgets
 
 
 def test_disk_full_before_anything(scene: Scene) -> None:
