@@ -10,7 +10,7 @@ WITH_LAB := tests/lab_tools/with-lab.sh
 .PHONY: conformance e2e integration
 
 conformance: venv ## Stand-ins against their specification, raw commands in the lab (SHORT=--short leaves out the long ones)
-	@LAB_ONLY=app_powershare,app_oracle,oracle-spare1,domino $(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadfile --durations=10 $(SHORT) tests/conformance
+	@LAB_ONLY=app_powershare,app_oracle,oracle-spare1,app_domino $(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadfile --durations=10 $(SHORT) tests/conformance
 
 e2e: venv ## Round trip of one app (all its products) and its own stories, or one of them: make e2e APP=mysql, APP=mysql-9
 	@if [ -z "$(filter $(APPS) $(STORIES),$(APP) $(NAMED))" ]; then \

@@ -326,7 +326,8 @@ def landable(item: Summary) -> Receipt:
     if missing:
         raise IntegrityError(f"the tags of log set {item['set']} do not say what to land ({', '.join(missing)})")
     artifact = {"name": "logs", "snapshot": item["data"], "path": item["from"], "sha256": item["sha256"]}
-    kept = {key: item[key] for key in ("set", "kind", "consistent_at", "stream", "first", "last")}
+    kept: Receipt = {key: item[key] for key in ("set", "kind", "consistent_at", "stream", "first", "last")}
+    kept.update({"mark": item["mark"]} if item.get("mark") else {})
     return dict(kept, artifacts=[dict(artifact, bytes=item["stored"])])
 
 

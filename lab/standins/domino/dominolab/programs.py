@@ -168,13 +168,19 @@ def lab_restore_request(argv: list[str]) -> int:
 
 
 def lab_media_recovery(argv: list[str]) -> int:
-    """Roll backup copies forward on a recovery server that is never started, through the extents in its log directory."""
+    """Roll backup copies forward on a recovery server that is never started, through the extents in its log directory.
+
+    Its NOTES.INI is named by ``=PATH`` as the first argument; without that it is the server's own.
+    """
+    other = Path(argv[0][1:]) if argv and argv[0].startswith("=") else None
+    argv = argv[1:] if other else argv
     top = argparse.ArgumentParser(prog="lab-media-recovery", description=lab_media_recovery.__doc__)
     top.add_argument("copies", nargs="+", metavar="PATH=FILE", help="path the database had, and its backup copy")
     top.add_argument("--until", default=recovery.LATEST)
     options = top.parse_args(argv)
-    places = _lab_places()
-    if is_running(places):
+    places = Places(sys.argv[0], other)
+    demand_account(places)
+    if other is None and is_running(places):
         raise DominoError("a recovery server is never started: its server runs")
     if not places.archive_style or not places.logging or places.ini.get("TRANSLOG_MEDIAONLY") != "1":
         raise DominoError("NOTES.INI of a recovery server has TRANSLOG_Status=1, TRANSLOG_Style=1 and TRANSLOG_MEDIAONLY=1")

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backups by the server's own task: databases, the files that it leaves out, NOTES.INI and ID files, log extents (DOM-1).
+
+The task writes into the backup target of its own configuration; what is captured is read from there and stays there until the
+server's own retention removes it. So extents that a run marked as archived and never stored are found by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Set
+
+from ... import pinned
+from ...errors import BackstayError, CaptureFailed
+from ...files import private_directory, write_json
+from ...moment import format_moment, now
+from ...process import acting_as
+from . import extents, places, server, tasks
+from .gathering import Wanted, gather
+from .logs import Shelf, Taken, changed_databases, covered_by, newest_log_id, shelf_of, take_extents
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+_FULL_IS_NEXT = "the next backup is a full one; until then nothing after the newest set can be restored"
+
+
+def consumes(kind: str) -> bool:
+    """Return whether a capture of ``kind`` changes what its source offers next: both mark extents as archived."""
+    return kind in ("full", "log")
+
+
+def server_of(job: Job) -> server.Server:
+    """Return the server of the job."""
+    return server.server_from(job.specification["facts"]["server"])
+
+
+def newest_of(job: Job) -> Any:
+    """Return the newest sets of the job's host that its repository holds, None when this worker keeps none."""
+    from ...worker import newest
+
+    return newest.kept(job.specification["source"], job.specification["app"], job.access.url_file)
+
+
+def begin(job: Job, arguments: Dict[str, Any]) -> None:
+    """Look again at what the set continues: salvage may have come between. Raise CaptureFailed where a log set cannot."""
+    facts, host, newest = job.specification["facts"], server_of(job), newest_of(job)
+    seen = job.seen["domino"] = {"trees": {}, "mark": server.mark(host), "reason": "", "link": None}
+    if facts["method"] == "offline" or facts["style"] != "archive":
+        return
+    state = log_state(host, facts["log"], shelf_of(server.entries(host)))
+    found, reason = extents.link(newest, state)
+    if job.specification["kind"] == "log" and found is None:
+        raise CaptureFailed(f"no log backup is possible: {reason}", _FULL_IS_NEXT)
+    seen.update(link=found, reason=reason if newest else "", newest=newest)
+
+
+def log_state(host: server.Server, folder: str, shelf: Shelf) -> extents.State:
+    """Return what is there of the transaction log."""
+    return extents.State(live_numbers(host, folder), sorted(shelf.files), shelf.log_id)
+
+
+def live_numbers(host: server.Server, folder: str) -> List[int]:
+    """Return the numbers of the extents in the log directory."""
+    with acting_as(host.account):
+        return extents.numbers_in(os.listdir(folder)) if Path(folder).is_dir() else []
+
+
+def back_up_databases(job: Job, arguments: Dict[str, Any]) -> None:
+    """Have the server back up all its databases, and hold what it says against the data directory (DOM-2).
+
+    ``arguments``: exclude. Raise CaptureFailed for a database that is on disk and in no backup.
+    """
+    host, exclude = server_of(job), list(arguments.get("exclude") or [])
+    found = places.scan(Path(host.data))
+    result = tasks.back_up(host, "-b", found.databases, exclude)
+    saved = {entry.database for entry in result.entries}
+    wanted = [path for path in found.databases if not places.left_out(path, exclude)]
+    missing = [path for path in wanted if path not in saved and os.path.lexists(found.databases[path])]
+    if missing or result.root is None:
+        raise CaptureFailed(
+            f"{len(missing)} of {len(wanted)} databases are in no backup, the first is {(missing or ['?'])[0]}",
+            "if the server excludes them on purpose, name them in app_domino_exclude",
+        )
+    seen = job.seen["domino"]
+    seen["trees"]["databases"] = {"folder": str(result.root), "exclude": []}
+    seen["databases"] = {"count": len(saved), "start": result.start, "left_out": len(found.databases) - len(wanted)}
+    if job.specification["facts"]["style"] == "archive":
+        seen["active"] = (live_numbers(host, job.specification["facts"]["log"]) or [0])[-1]
+
+
+def archive_argv(job: Job, arguments: Dict[str, Any]) -> List[str]:
+    """Return the command line that archives a folder with its manifest; ``arguments``: artifact.
+
+    The folder is held open: whoever owns what it lies in cannot put another one in its place meanwhile.
+    """
+    name = arguments["artifact"]
+    wanted = job.seen["domino"]["trees"].get(name) or next(
+        item for item in job.specification["facts"]["folders"] if item["artifact"] == name
+    )
+    folder = Path(wanted["folder"])
+    try:
+        descriptor = pinned.open_folder(folder)
+    except OSError as error:
+        raise CaptureFailed(f"{folder} cannot be read: {error.strerror}", "did somebody remove it?") from error
+    job.cleanups.append(lambda: os.close(descriptor))
+    from ...folders.walk import kept_at_top
+
+    own = [os.fsdecode(item) for item in kept_at_top(folder)]
+    tree = f"/proc/{os.getpid()}/fd/{descriptor}/."
+    write_json(
+        job.folder.path / f"archive-{name}.json",
+        {"folder": str(folder), "tree": tree, "own": own, "exclude": wanted["exclude"], "snapshot": False},
+    )
+    return [sys.executable, sys.argv[0], "archive", str(job.folder.path), name]
+
+
+def gather_configuration(job: Job, arguments: Dict[str, Any]) -> None:
+    """Copy NOTES.INI (DOM-3) and the ID files into folders of their own, which become artifacts of their own."""
+    facts, host = job.specification["facts"], server_of(job)
+    for artifact, files in (("ini", [facts["ini"]]), ("ids", facts["ids"])):
+        place = private_directory(job.work / artifact)
+        for number, file in enumerate(files):
+            _copy_file(host.account, Path(file), private_directory(place / str(number)) / Path(file).name)
+        job.seen["domino"]["trees"][artifact] = {"folder": str(place), "exclude": []}
+
+
+def _copy_file(account: str, source: Path, target: Path) -> None:
+    """Copy a file that ``account`` may read, with its owner, mode and times."""
+    try:
+        with acting_as(account):
+            reader = source.open("rb")
+        with reader, target.open("xb") as writer:
+            shutil.copyfileobj(reader, writer)
+            status = os.fstat(reader.fileno())
+            os.fchown(writer.fileno(), status.st_uid, status.st_gid)
+            os.fchmod(writer.fileno(), status.st_mode & 0o7777)
+        os.utime(str(target), ns=(status.st_atime_ns, status.st_mtime_ns))
+    except OSError as error:
+        hint = "check app_domino_ini and app_domino_id_files"
+        raise CaptureFailed(f"{source} cannot be read: {error.strerror}", hint) from error
+
+
+def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
+    """Have the server back up its full extents, and find every extent that no set holds yet in the backup target."""
+    facts, host, seen = job.specification["facts"], server_of(job), job.seen["domino"]
+    live = live_numbers(host, facts["log"])
+    ends = covered_by(Path(facts["log"]), live, host.account)
+    result = tasks.back_up(host, "-t", {})
+    listed = server.entries(host) if host.documents else result.entries
+    active = live[-1] if live else 0
+    link = seen["link"]
+    fresh = extents.numbers_in(entry.database for entry in result.entries)
+    first = link.extent if link else min(fresh, default=active)
+    log_id = newest_log_id(listed) or (link.log_id if link else "")
+    try:
+        taken = take_extents(shelf_of(listed), first, active, log_id)
+    except BackstayError as error:
+        if link is not None:
+            _mark_broken(job, error.message)
+        raise
+    known = [ends[number] for number in taken.files if number in ends]
+    covered = max(known, default=link.covered if link else job.seen["started_at"])
+    seen.update(logs=taken, log_id=log_id, covered=covered, first=first)
+    for number in taken.unlisted:
+        detail = f"{extents.name_of(number)} lies in the backup target and in no inventory; the server died when it was saved"
+        job.seen["checks"].append({"name": "extent without entry", "status": "warning", "detail": detail})
+
+
+def _mark_broken(job: Job, because: str) -> None:
+    """Remember that the logs of the server cannot be continued, so that the next backup is a full one."""
+    from ...worker import newest
+
+    newest.mark_broken(job.specification["source"], job.specification["app"], job.access.url_file, because)
+
+
+def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:
+    """Have the server back up the databases that are new or have a new DBIID; ``arguments``: exclude.
+
+    Taken is every copy in the backup target that is newer than what the sets hold, whoever asked for it. Raise CaptureFailed
+    for a database that got a new DBIID, as the console says, and is in no backup since.
+    """
+    facts, host, seen = job.specification["facts"], server_of(job), job.seen["domino"]
+    exclude = list(arguments.get("exclude") or [])
+    before = (live_numbers(host, facts["log"]) or [0])[-1]
+    found = places.scan(Path(host.data))
+    result = tasks.back_up(host, "-i", found.databases, exclude)
+    changed = changed_databases(server.entries(host), seen["newest"], found.databases, exclude)
+    renewed = _assigned_since(job, host, found.databases, exclude)
+    lacking = sorted(renewed - {entry.database for entry in changed.entries})
+    if lacking:
+        raise CaptureFailed(
+            f"the console says that {lacking[0]} got a new DBIID, and no backup of it followed", "run a full backup"
+        )
+    seen["changed"] = changed
+    seen["changed_from"], seen["changed_to"] = before, (live_numbers(host, facts["log"]) or [0])[-1]
+    seen["changed_until"] = format_moment(now())
+    seen["incremental"] = result.start
+    if changed.renewed:
+        detail = (
+            f"{', '.join(changed.renewed[:5])}{' and others' if len(changed.renewed) > 5 else ''}:"
+            f" no moment between {seen['link'].consistent_at} and {seen['changed_until']} can be restored"
+        )
+        job.seen["checks"].append({"name": "new DBIID", "status": "warning", "detail": detail})
+
+
+def _assigned_since(job: Job, host: server.Server, databases: Dict[str, str], exclude: List[str]) -> Set[str]:
+    """Return the databases that got a new DBIID since the newest set began, as far as the console still says so."""
+    newest = job.seen["domino"]["newest"]
+    item = newest.get("log") or newest["data"]
+    said = server.since(host, item["facts"]["mark"])
+    from .console import assigned
+
+    files = [file if file.startswith("/") else f"{host.data}/{file}" for file in assigned(said, host.words)]
+    # The server names a linked database by its logical place.
+    logical = {f"{host.data}/{path}": path for path in databases}
+    paths = {logical.get(file) or places.of_database(file, databases) for file in files}
+    return {path for path in paths if path and not places.left_out(path, exclude)}
+
+
+def arrange_logs(job: Job, arguments: Dict[str, Any]) -> None:
+    """Bring everything that the artifact ``logs`` holds into one folder: extents, changed databases, new attachments."""
+    facts, seen = job.specification["facts"], job.seen["domino"]
+    taken: Taken = seen["logs"]
+    wanted = [Wanted(f"extents/{extents.name_of(number)}", path, size) for number, (path, size) in sorted(taken.files.items())]
+    index: Dict[str, Any] = {"log_id": seen["log_id"], "extents": sorted(taken.files), "databases": []}
+    if job.specification["kind"] == "log":
+        changed = seen["changed"].entries
+        wanted += [Wanted(f"databases/{entry.database}", entry.file, entry.bytes) for entry in changed]
+        index["databases"] = [{"path": entry.database, "reference": entry.reference} for entry in changed]
+        index.update({name: seen[name] for name in ("changed_from", "changed_to", "changed_until")})
+    newest, log_set = seen.get("newest") or {}, job.specification["kind"] == "log"
+    since = (newest.get("log") or newest["data"])["started_at"] if log_set else ""
+    place = gather(job, wanted, index, facts["daos"] if log_set else "", since)
+    seen["trees"]["logs"] = {"folder": str(place), "exclude": []}
+
+
+__all__: List[str] = [
+    "archive_argv",
+    "arrange_logs",
+    "back_up_changed",
+    "back_up_databases",
+    "back_up_logs",
+    "begin",
+    "consumes",
+    "gather_configuration",
+]

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a log set takes from the backup target: extents without a gap, and databases newer than what the sets hold."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+from ...errors import CaptureFailed, IntegrityError
+from ...moment import format_moment
+from ...process import acting_as
+from . import places
+from .extents import name_of, number_of, numbers_in, require_unbroken
+from .inventory import Entry, newest
+
+# A record is as old as the clock when it was made; it is written a moment later.
+_WRITING = timedelta(milliseconds=100)
+
+
+class Shelf(NamedTuple):
+    """The extents of one log that the backup target holds: file and bytes by number, the LogID, and the folders (one for each
+    backup of extents) in which they lie."""
+
+    files: Dict[int, Tuple[str, int]]
+    log_id: str
+    roots: List[str]
+
+
+class Taken(NamedTuple):
+    """Extents for a set: file and bytes by number; ``unlisted``: those that no inventory lists; ``next``: the first number
+    that is not taken."""
+
+    files: Dict[int, Tuple[str, int]]
+    unlisted: List[int]
+    next: int
+
+
+class Changed(NamedTuple):
+    """Databases for a log set; ``renewed``: those of which older sets hold copies that cannot go on past a moment."""
+
+    entries: List[Entry]
+    renewed: List[str]
+
+
+def newest_log_id(entries: Iterable[Entry]) -> str:
+    """Return the LogID of the newest extent that was backed up, empty when none was."""
+    found = [entry.reference for entry in entries if entry.mode == "TRANSLOG"]
+    return found[-1] if found else ""
+
+
+def shelf_of(entries: Iterable[Entry]) -> Shelf:
+    """Return the extents of the present log that the backup target still holds whole."""
+    listed = list(entries)
+    log_id = newest_log_id(listed)
+    files: Dict[int, Tuple[str, int]] = {}
+    roots = []
+    for entry in listed:
+        if entry.mode != "TRANSLOG":
+            continue
+        roots.append(str(Path(entry.file).parent))
+        number, size = number_of(entry.database), places.regular(Path(entry.file))
+        if entry.reference == log_id and number is not None and size > 0 and entry.bytes in (-1, size):
+            files[number] = (entry.file, size)
+    return Shelf(files, log_id, list(dict.fromkeys(roots)))
+
+
+def take_extents(shelf: Shelf, first: int, active: int, log_id: str) -> Taken:
+    """Return the extents from ``first`` on that the backup target holds. ``active``: the one written before they were saved.
+
+    Raise CaptureFailed when one is missing that was full before, IntegrityError when there is a gap between them.
+    """
+    if shelf.log_id and log_id and shelf.log_id != log_id:
+        raise CaptureFailed(f"the extents in the backup target are of another log (LogID {shelf.log_id})", "run a full backup")
+    files = {number: item for number, item in shelf.files.items() if number >= first}
+    missing = sorted(set(range(first, active)) - set(files))
+    unlisted = _unlisted(missing, shelf)
+    files.update(unlisted)
+    lacking = [number for number in missing if number not in unlisted]
+    if lacking:
+        raise CaptureFailed(
+            f"log extent {name_of(lacking[0])} was full, and the backup target does not hold it",
+            "was it removed there, or does the backup task say that it finished and save nothing?",
+        )
+    numbers = sorted(files)
+    require_unbroken(numbers, first)
+    return Taken(files, sorted(unlisted), (numbers[-1] if numbers else first - 1) + 1)
+
+
+def _unlisted(missing: List[int], shelf: Shelf) -> Dict[int, Tuple[str, int]]:
+    """Return those of ``missing`` that lie in the backup target although no inventory lists them.
+
+    The server marked them as archived and died before it noted them; nobody offers them again. Only one that is as long as the
+    others is taken for whole.
+    """
+    sizes = {size for _file, size in shelf.files.values()}
+    found: Dict[int, Tuple[str, int]] = {}
+    for folder in _siblings(shelf.roots):
+        for number in set(missing) & set(numbers_in(os.listdir(folder))):
+            size = places.regular(Path(folder, name_of(number)))
+            if size > 0 and (not sizes or sizes == {size}):
+                found[number] = (str(Path(folder, name_of(number))), size)
+    return found
+
+
+def _siblings(roots: List[str]) -> List[str]:
+    """Return the folders of all backups of extents, oldest first, in the places of those that are known."""
+    above = list(dict.fromkeys(str(Path(root).parent) for root in roots))
+    listed = [os.path.join(folder, name) for folder in above if Path(folder).is_dir() for name in sorted(os.listdir(folder))]
+    return [folder for folder in listed if Path(folder).is_dir()]
+
+
+def covered_by(folder: Path, numbers: List[int], account: str) -> Dict[int, str]:
+    """Return for each full extent in the log directory the moment before which everything committed is in it or before it.
+
+    That is its last write, less the time between a record and its write; the next extent is written only after it. The newest
+    is still written and is none of them.
+    """
+    found = {}
+    with acting_as(account):
+        for number in numbers[:-1]:
+            try:
+                written = (folder / name_of(number)).stat().st_mtime_ns
+            except OSError:
+                continue
+            moment = datetime.fromtimestamp(written // 10**9, timezone.utc) + timedelta(microseconds=written % 10**9 // 1000)
+            found[number] = format_moment(moment - _WRITING)
+    return found
+
+
+def held_starts(sets: Optional[Dict[str, Any]]) -> List[str]:
+    """Return the backups (``MODE/START``) whose databases the newest sets hold."""
+    found: List[str] = []
+    for item in ((sets or {}).get("data"), (sets or {}).get("log")):
+        found += (item or {}).get("facts", {}).get("starts", [])
+    return list(dict.fromkeys(found))
+
+
+def changed_databases(
+    entries: Iterable[Entry], sets: Optional[Dict[str, Any]], databases: Dict[str, str], exclude: List[str]
+) -> Changed:
+    """Return the databases whose newest copy in the inventory is in no set. Raise IntegrityError when such a copy is gone."""
+    held, listed = held_starts(sets), list(entries)
+    latest = newest(listed, ("FULL", "INCR"))
+    known = {entry.database for entry in listed if f"{entry.mode}/{entry.start}" in held}
+    found = []
+    for path in databases:
+        entry = latest.get(path)
+        if entry is None or f"{entry.mode}/{entry.start}" in held or places.left_out(path, exclude):
+            continue
+        size = places.regular(Path(entry.file))
+        if size <= 0 or entry.bytes not in (-1, size):
+            said = f"the newest copy of {path}, {entry.file}, is gone from the backup target"
+            raise IntegrityError(said, "run a full backup")
+        found.append(entry)
+    return Changed(found, [entry.database for entry in found if entry.database in known])

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the databases of a server lie: below the data directory, and where links in it lead.
+
+``NAME.dir`` holds the path of a linked folder; a database link is a text file with the name of a database that holds the path
+of one. Logical paths are relative to the data directory, whatever links they go through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+
+from ...errors import CommandFailed
+from ...files import read_plain
+from ...yard import is_yard
+
+SUFFIXES = (".nsf", ".ntf", ".box")
+# The files that only the backup task copies while the server runs; shell patterns for all spellings.
+LIVE = ["*.[nN][sS][fF]", "*.[nN][tT][fF]", "*.[bB][oO][xX]", "[sS]" + "[0-9]" * 7 + ".[tT][xX][nN]", "nlogctrl.lfh"]
+_DEPTH = 8  # links that lead to links
+
+
+class Found(NamedTuple):
+    """``databases``: file by logical path; ``folders``: linked folder by the logical path of its link; ``links``: linked file
+    by the logical path of its link."""
+
+    databases: Dict[str, str]
+    folders: Dict[str, str]
+    links: Dict[str, str]
+
+
+def scan(data: Path) -> Found:
+    """Return what lies in the data directory. Raise CommandFailed for a link that leads nowhere."""
+    found = Found({}, {}, {})
+    _scan(data, "", found, _DEPTH)
+    return found
+
+
+def _scan(folder: Path, prefix: str, found: Found, depth: int) -> None:
+    for name, entry in _listed(folder):
+        path = prefix + name
+        if entry.is_dir(follow_symlinks=False):
+            if not is_yard(Path(name)):
+                _scan(folder / name, path + "/", found, depth)
+        elif name.lower().endswith(".dir"):
+            target = _target(folder / name)
+            if target and depth:
+                _follow(path, target, found, depth)
+        elif name.lower().endswith(SUFFIXES):
+            target = _target(folder / name)
+            if target:
+                found.links[path] = str(target)
+            found.databases[path] = str(target or folder / name)
+
+
+def _listed(folder: Path) -> Iterator[Tuple[str, Any]]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(str(folder)) as listing:
+        for entry in sorted(listing, key=lambda item: item.name):
+            yield entry.name, entry
+
+
+def _target(link: Path) -> str:
+    """Return the absolute path in a link file; empty for a file that is no link."""
+    lines = read_plain(link).splitlines()
+    first = lines[0].strip() if lines else ""
+    return os.path.normpath(first) if first.startswith("/") and first.isprintable() else ""
+
+
+def _follow(path: str, target: str, found: Found, depth: int) -> None:
+    if not Path(target).is_dir():
+        raise CommandFailed(f"the link {path} leads to {target}, which is no folder", "mend or remove the link")
+    logical = path[: -len(".dir")]
+    found.folders[logical] = target
+    _scan(Path(target), logical + "/", found, depth - 1)
+
+
+def left_out(database: str, patterns: Iterable[str]) -> bool:
+    """Return whether a database is excluded; a pattern counts from the beginning of the path, a ``*`` at its end is implied."""
+    return any(fnmatchcase(database.lower(), pattern.lower().rstrip("*") + "*") for pattern in patterns)
+
+
+def of_database(file: str, databases: Dict[str, str]) -> str:
+    """Return the logical path of the database in ``file``, empty when it is none of ``databases``."""
+    return next((path for path, place in databases.items() if place == file), "")
+
+
+def regular(path: Path) -> int:
+    """Return the bytes of a regular file, -1 for anything else and for nothing."""
+    try:
+        status = os.lstat(str(path))
+    except OSError:
+        return -1
+    return status.st_size if stat.S_ISREG(status.st_mode) else -1
+
+
+def below(path: str, folder: str) -> bool:
+    """Return whether ``path`` is ``folder`` or lies in it."""
+    return bool(folder) and (path == folder or path.startswith(folder.rstrip("/") + "/"))
+
+
+def outermost(folders: Iterable[str]) -> List[str]:
+    """Return the folders that lie in no other one of them, in order."""
+    listed = list(dict.fromkeys(folders))
+    return [one for one in listed if not any(below(one, other) for other in listed if other != one)]

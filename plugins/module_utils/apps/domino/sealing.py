@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the receipt of a set says: where its databases stand in the history of the log, and what a restore needs to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+from ...errors import CaptureFailed
+from . import extents
+
+if TYPE_CHECKING:
+    from ...worker.job import Job
+
+# Of the facts of preflight, what a restore of the set needs.
+_KEPT = (
+    *("method", "style", "release", "data", "ini", "log", "daos", "account", "owner", "ids", "links", "linked_folders"),
+    "target",
+)
+
+
+def seal(job: Job) -> Dict[str, Any]:
+    """Return what the receipt says of the set that was just captured. Raise CaptureFailed where its proof fails."""
+    if job.specification["facts"]["method"] == "offline":
+        return _seal_offline(job)
+    if job.specification["kind"] == "log":
+        return _seal_logs(job)
+    return _seal_databases(job)
+
+
+def _kept(job: Job) -> Dict[str, Any]:
+    facts = job.specification["facts"]
+    folders = [{key: item[key] for key in ("artifact", "folder", "role", "bytes")} for item in facts["folders"]]
+    return dict({name: facts[name] for name in _KEPT}, folders=folders, mark=job.seen.get("domino", {}).get("mark"))
+
+
+def _tools(job: Job) -> Dict[str, str]:
+    return {"server": job.specification["facts"]["release"] or "unknown", "archive": "pax"}
+
+
+def _seal_offline(job: Job) -> Dict[str, Any]:
+    """Return what the receipt of a stopped server says; nothing proves one without the confirmation of its clean end."""
+    from ...worker.picture import sealed
+
+    quit_at, done = job.seen.get("quit"), sealed(job)
+    if not quit_at or quit_at < done.position["not_after"]["taken_at"]:
+        raise CaptureFailed("nothing proves that the server was down while its data was taken", "run again")
+    checks = [{"name": "server was down", "status": "ok", "detail": f"until {quit_at}"}, *done.checks]
+    return {
+        "position": done.position,
+        "consistent_at": done.consistent_at,
+        "checks": [*job.seen["checks"], *checks],
+        "tools": _tools(job),
+        "facts": dict(_kept(job), databases=job.specification["facts"]["databases"], starts=[]),
+    }
+
+
+def _checks(job: Job) -> List[Dict[str, str]]:
+    facts, seen = job.specification["facts"], job.seen["domino"]
+    checks = list(job.seen["checks"])
+    if facts.get("because"):
+        checks.append({"name": "full instead", "status": "warning", "detail": facts["because"]})
+    elif seen["reason"] and seen["link"] is None:
+        detail = f"the logs before this set do not lead to it: {seen['reason']}"
+        checks.append({"name": "history", "status": "warning", "detail": detail})
+    return checks
+
+
+def _extents_told(seen: Dict[str, Any]) -> str:
+    numbers = sorted(seen["logs"].files)
+    if not numbers:
+        return "none was full"
+    log_id = f", LogID {seen['log_id']}" if seen["log_id"] else ""
+    return f"{extents.name_of(numbers[0])} to {extents.name_of(numbers[-1])}{log_id}, without a gap"
+
+
+def _seal_databases(job: Job) -> Dict[str, Any]:
+    facts, seen, archive = job.specification["facts"], job.seen["domino"], job.specification["facts"]["style"] == "archive"
+    about = seen["databases"]
+    left_out = f", {about['left_out']} left out by app_domino_exclude" if about["left_out"] else ""
+    checks = [*_checks(job), {"name": "databases", "status": "ok", "detail": f"{about['count']} saved{left_out}"}]
+    kept = dict(_kept(job), databases=about["count"], starts=[f"FULL/{about['start']}"] if about["start"] else [])
+    place: Dict[str, Any] = {"taken_at": job.seen["started_at"]}
+    result: Dict[str, Any] = {}
+    if archive:
+        place = {"log_id": seen["log_id"], "extent": seen["logs"].next}
+        stream = seen["link"].stream if seen["link"] else job.specification["set"]
+        result["stream"] = extents.data_stretch(stream, seen["logs"].next, job.seen["started_at"])
+        checks.append({"name": "log extents", "status": "ok", "detail": _extents_told(seen)})
+        kept.update(covered=seen["covered"], active=seen["active"])
+    else:
+        detail = f"transaction logging is {facts['style']}: no log backup is possible"
+        checks.append({"name": "log extents", "status": "ok", "detail": detail})
+    result.update(
+        position={"not_before": place, "not_after": place, "exact": False}, checks=checks, tools=_tools(job), facts=kept
+    )
+    return result
+
+
+def _seal_logs(job: Job) -> Dict[str, Any]:
+    seen = job.seen["domino"]
+    link, taken, changed = seen["link"], seen["logs"], seen["changed"]
+    begin, end = {"log_id": link.log_id, "extent": seen["first"]}, {"log_id": seen["log_id"], "extent": taken.next}
+    gap: Optional[Tuple[str, str]] = (link.consistent_at, seen["changed_until"]) if changed.renewed else None
+    checks = [*_checks(job), {"name": "log extents", "status": "ok", "detail": _extents_told(seen)}]
+    checks.append({"name": "changed databases", "status": "ok", "detail": f"{len(changed.entries)} saved"})
+    starts = [*_earlier_starts(seen["newest"]), *(f"{entry.mode}/{entry.start}" for entry in changed.entries)]
+    facts = dict(_kept(job), starts=list(dict.fromkeys(starts)), covered=seen["covered"])
+    return {
+        "position": {"not_before": begin, "not_after": end, "exact": True},
+        "stream": {
+            "id": link.stream,
+            "first": link.end,
+            "last": extents.order(taken.next, job.seen["started_at"]),
+            "mark": extents.mark(seen["log_id"], taken.next, gap),
+        },
+        "consistent_at": seen["covered"],
+        "parent": link.parent,
+        "checks": checks,
+        "tools": _tools(job),
+        "facts": facts,
+    }
+
+
+def _earlier_starts(newest: Dict[str, Any]) -> List[str]:
+    """Return the incremental backups that the log sets of this chain hold already; a log set carries them on."""
+    return list(((newest.get("log") or {}).get("facts") or {}).get("starts", []))

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preflight of a restore or a verification: what the set holds, where it comes, whether it can be done. Nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+from typing import Any, Dict, List
+
+from ... import layout
+from ...checks import Check, new_check, new_directory_check, space_check
+from ...errors import BackstayError
+from ...files import free_bytes
+from ...yard import yard
+from . import console, places, server
+
+Options = Dict[str, Any]
+Facts = Dict[str, Any]
+
+
+def inspect_target(options: Options, action: str) -> Dict[str, Any]:
+    """Return ``{checks, facts}``. Facts: ``landed`` (artifacts and where they come), ``log_kinds`` and ``logs``, ``folders``
+    to exchange, ``landings`` to remove, ``scratch``, ``source`` (the facts of the set)."""
+    plan = options["plan"]
+    source = (plan or {}).get("facts") or {}
+    if not source.get("folders"):
+        checks = [new_check("set", "failed", "the receipt of the full set names no Domino server", "choose another set")]
+        return {"checks": checks, "facts": {}}
+    facts: Facts = {"source": source, "server": options["server"], "single": bool(options["database"])}
+    services = [{"service": options["service"], **({"control": options["control"]} if options.get("control") else {})}]
+    facts["services"] = services
+    checks = [*_account_check(options), *_plan_checks(options, plan, source)]
+    _arrange(options, action, plan, source, facts)
+    needed = int(plan.get("bytes") or 0) * 1.1
+    scratch = Path(facts["scratch"])
+    checks.append(space_check("space", scratch, needed, free_bytes(scratch), "make room, or restore elsewhere"))
+    if action == "restore" and facts["single"]:
+        checks += _single_checks(options, facts)
+    elif action == "restore" and options.get("restore_to"):
+        place = Path(options["restore_to"])
+        checks.append(new_directory_check(place, empty=not (place.is_dir() and os.listdir(str(place)))))
+    elif action == "restore":
+        checks += [_service_check(services[0]), *_folder_checks(facts)]
+    return {"checks": checks, "facts": facts}
+
+
+def _account_check(options: Options) -> List[Check]:
+    name = options["server"]["account"]
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return [new_check("account", "failed", f"this host has no account '{name}'", "set app_domino_account")]
+    return []
+
+
+def _plan_checks(options: Options, plan: Dict[str, Any], source: Facts) -> List[Check]:
+    """Return the checks that need no look at the host: what the plan wants, and what is configured for it."""
+    if "log" not in plan["kinds"]:
+        return [new_check("roll forward", "ok", "the set needs none")]
+    first = f"backstay_set={plan['sets'][0]}"
+    if options["database"] or options["roll_forward"]:
+        return [new_check("roll forward", "ok", f"through {plan['kinds'].count('log')} sets of logs")]
+    detail = f"{plan['target']} needs {plan['kinds'].count('log')} sets of logs, and no command to roll forward is configured"
+    hint = f"nearest: the full set before it, {first}; or set app_domino_roll_forward"
+    return [new_check("roll forward", "failed", detail, hint)]
+
+
+# Places
+
+
+def _arrange(options: Options, action: str, plan: Dict[str, Any], source: Facts, facts: Facts) -> None:
+    """Note where everything comes. In place every folder is put together in its own yard, one rename away."""
+    tag = f"{'verify' if action == 'verify' else 'landing'}-{plan['hash'][:12]}"
+    aside = action == "verify" or facts["single"]
+    own = layout.work(options["host"], "domino") / "copy"
+    together = str(own) if aside else options.get("restore_to") or ""
+    scratch = together or f"{yard(Path(os.path.realpath(source['data'])))}/{tag}"
+    folders = []
+    for item in source["folders"]:
+        above = together or f"{yard(Path(item['folder']))}/{tag}"
+        folders.append(dict(item, place=f"{above}/{item['artifact']}", above=above))
+    native = source["method"] == "native"
+    names = [*(["databases"] if native else []), "ini", "ids"]
+    wanted = folders if not facts["single"] else []
+    facts["landed"] = [{"artifact": item["artifact"], "place": item["place"]} for item in wanted]
+    facts["landed"] += [{"artifact": name, "place": f"{scratch}/{name}"} for name in names]
+    with_logs = native and source["style"] == "archive"
+    facts["log_kinds"] = ["full", "log"] if with_logs else []
+    facts.update(scratch=scratch, logs=f"{scratch}/logs", folders=folders, side=bool(together))
+    facts["exchanged"] = [] if together else [item for item in folders if item["role"] != "links"]
+    if native and source["style"] != "none" and not together and not places.below(source["log"], source["data"]):
+        above = f"{yard(Path(source['log']))}/{tag}"
+        more = {"artifact": "log", "role": "log", "folder": source["log"], "place": f"{above}/log", "above": above}
+        facts["exchanged"].append(more)
+    landings = [scratch, *(item["above"] for item in [*folders, *facts["exchanged"]])]
+    facts["landings"] = [{"path": path} for path in dict.fromkeys(landings)]
+
+
+def _folder_checks(facts: Facts) -> List[Check]:
+    """Return the checks of the places of a restore in place: their parents are there, and none is a link."""
+    checks = []
+    for item in facts["exchanged"]:
+        folder = Path(item["folder"])
+        if folder.is_symlink() or not folder.parent.is_dir():
+            what = "is a link" if folder.is_symlink() else f"has no {folder.parent} to come into"
+            hint = "the set names the paths of its server; make the same ones here, or use backstay_restore_to"
+            checks.append(new_check(f"place of {item['artifact']}", "failed", f"{folder} {what}", hint))
+    return checks or [new_check("places", "ok", ", ".join(item["folder"] for item in facts["exchanged"]))]
+
+
+def _service_check(entry: Dict[str, Any]) -> Check:
+    from ...worker import services
+
+    try:
+        running = services.is_active(entry["service"], control=entry.get("control"))
+    except BackstayError as error:
+        return new_check("service", "failed", error.message, error.hint)
+    return new_check("service", "ok", f"{entry['service']} {'runs' if running else 'does not run; the restore starts it'}")
+
+
+# One database
+
+
+def _single_checks(options: Options, facts: Facts) -> List[Check]:
+    """Return the checks of a restore of one database into the running server."""
+    database, target = options["database"], options["database_target"]
+    if options.get("restore_to"):
+        detail = "app_domino_database goes into the running server, backstay_restore_to is beside it"
+        return [new_check("database", "failed", detail, "give one of both")]
+    for name, path in (("app_domino_database", database), ("app_domino_database_target", target)):
+        if not path or path.startswith("/") or ".." in path.split("/"):
+            return [new_check("database", "failed", f"{name} is no path below the data directory: {path!r}", "set it")]
+    if database.lower() == target.lower():
+        detail = f"{target} would be replaced by its own copy, and newer replicas would bring back what was undone"
+        return [new_check("database", "failed", detail, "give another app_domino_database_target")]
+    if not options["restore_request"]:
+        hint = "set app_domino_restore_request, or restore to a directory with backstay_restore_to"
+        return [new_check("database", "failed", "no command makes a restore request", hint)]
+    return _running_checks(options, target)
+
+
+def _running_checks(options: Options, target: str) -> List[Check]:
+    host = server.server_from(options["server"])
+    try:
+        if not server.runs(host):
+            detail = "the server does not run, and its restore task brings one database back"
+            return [new_check("server", "failed", detail, "start it")]
+        console.patterns(host.patterns)
+        if target in places.scan(Path(host.data)).databases:
+            return [new_check("database", "failed", f"{target} is there already", "give another app_domino_database_target")]
+    except BackstayError as error:
+        return [new_check("server", "failed", error.message, error.hint)]
+    return [new_check("database", "ok", f"comes to {target}")]
