@@ -74,6 +74,34 @@ FACTS: dict[str, dict[str, Any]] = {
         "log_bytes": 1 << 20,
     },
     "powershare": powershare("mail"),
+    "domino": {
+        "data": "/local/notesdata",
+        "datadir": "/local/notesdata",
+        "yard": "/local/.backstay-notesdata",
+        "kind": "full",
+        "method": "native",
+        "style": "archive",
+        "folders": [
+            {
+                "artifact": "data",
+                "role": "data",
+                "folder": "/local/notesdata",
+                "yard": "/local/.backstay-notesdata",
+                "exclude": ["*.[nN][sS][fF]"],
+                "bytes": 1 << 20,
+            }
+        ],
+        "items": [{"artifact": name, "yard": "/local/.backstay-notesdata"} for name in ("databases", "ini", "ids")],
+        "exchanged": [
+            {"artifact": "data", "folder": "/local/notesdata", "yard": "/local/.backstay-notesdata"},
+            {"artifact": "log", "folder": "/local/translog", "yard": "/local/.backstay-translog"},
+        ],
+        "landings": [{"yard": "/local/.backstay-notesdata"}, {"yard": "/local/.backstay-translog"}],
+        "log_kinds": ["full", "log"],
+        "data_bytes": 1 << 30,
+        "log_bytes": 1 << 20,
+        "services": [{"service": "domino"}],
+    },
     "oracle": {"kind": "full", "data_bytes": 1 << 30, "log_bytes": 1 << 20, "services": [{"service": "oracle@ORCL"}]},
 }
 LANDING = {"land", "land_files"}

@@ -28,18 +28,24 @@ if TYPE_CHECKING:
 class Landed:
     """The landed sets of a job, and what is made of them."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, arguments: Dict[str, Any]) -> None:
         from ...worker.land import planned
 
         self.job, self.facts = job, job.specification["facts"]
         self.plan, self.source = planned(job.specification), job.specification["facts"]["source"]
-        self.scratch, self.logs = Path(self.facts["scratch"]), Path(self.facts["logs"])
+        self._above = str(arguments["above"])
+        self.scratch = Path(self.above(self.facts["yard"]))
+        self.logs = self.scratch / "logs"
         self.account = self.facts["server"]["account"]
         self.owner = job.executor.ids(self.account)
         self.indexes = self._indexes()
         self.native = self.source["method"] == "native"
-        folders = [(item["folder"], item["place"]) for item in self.facts["folders"]]
+        folders = [(item["folder"], f"{self.above(item['yard'])}/{item['artifact']}") for item in self.facts["folders"]]
         self.layout = planning.Layout(folders, self.source["data"], self.source["linked_folders"], self.source["links"])
+
+    def above(self, yard: str) -> str:
+        """Return the folder in which everything of one yard lands; the role names it, with or without ``{yard}``."""
+        return self._above.replace("{yard}", yard)
 
     def _indexes(self) -> Dict[str, Dict[str, Any]]:
         """Return what each landed set of logs holds, every one held against its manifest."""
@@ -74,8 +80,10 @@ class Landed:
 
 
 def assemble(job: Job, arguments: Dict[str, Any]) -> None:
-    """Put the landed server together, before anything of the live one is touched; ``arguments``: roll_forward, timeout."""
-    landed = Landed(job)
+    """Put the landed server together, before anything of the live one is touched; ``arguments``: above (the folder in
+    which all of a ``{yard}`` landed), roll_forward, timeout.
+    """
+    landed = Landed(job, arguments)
     if layout.ROOT in landed.scratch.parents:
         let_through(landed.scratch, layout.ROOT)
     for name in ("alone", "log", "recovery"):  # what is made here beside what landed
@@ -209,10 +217,10 @@ def _bring_extents(landed: Landed) -> int:
     """
     if not landed.source["log"]:
         return 0
-    exchanged = [item["place"] for item in landed.facts["exchanged"] if item["artifact"] == "log"]
-    place = exchanged[0] if exchanged else landed.layout.landing(landed.source["log"]) or str(landed.scratch / "log")
-    folder = Path(place)
-    if exchanged:
+    folder = Path(landed.layout.landing(landed.source["log"]) or landed.scratch / "log")
+    own = [landed.above(item["yard"]) for item in landed.facts["exchanged"] if item["artifact"] == "log"]
+    if own and own[0] != str(landed.scratch):
+        folder = Path(own[0], "log")
         _open_landing(landed, folder.parent)
     _make_folder(landed, folder)
     for number, path in sorted(landed.extents().items()):
@@ -283,9 +291,10 @@ def _bring_linked(landed: Landed) -> None:
     """Note the linked databases of a stopped server that lie in folders of others: they are exchanged one by one."""
     for item in landed.facts["folders"]:
         if item["role"] == "links":
+            place = f"{landed.above(item['yard'])}/{item['artifact']}"
             for file in landed.source["links"].values():
                 if str(Path(file).parent) == item["folder"]:
-                    landed.job.seen["domino"]["files"].append([str(Path(item["place"], Path(file).name)), file])
+                    landed.job.seen["domino"]["files"].append([f"{place}/{Path(file).name}", file])
 
 
 def _give(landed: Landed) -> None:
@@ -294,7 +303,7 @@ def _give(landed: Landed) -> None:
     if former == own:
         return
     for item in landed.facts["landings"]:
-        for folder, folders, names in os.walk(item["path"]):
+        for folder, folders, names in os.walk(landed.above(item["yard"])):
             for path in [folder, *(os.path.join(folder, name) for name in [*folders, *names])]:
                 status = os.lstat(path)
                 if (status.st_uid, status.st_gid) == former or status.st_uid == former[0]:

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def restore_database(job: Job, arguments: Dict[str, Any]) -> None:
-    """Bring one database back; ``arguments``: database, target, request (words).
+    """Bring one database back; ``arguments``: above, database, target, request (words).
 
     Raise BadInput when no set holds it, CommandFailed when the task refuses it or it is not there afterwards.
     """
-    landed, host, database, target = Landed(job), server_of(job), arguments["database"], arguments["target"]
+    landed, host, database, target = Landed(job, arguments), server_of(job), arguments["database"], arguments["target"]
     chosen = planning.bases(landed.plan, landed.saved(), landed.indexes)
     if database not in chosen:
         near = ", ".join(sorted(path for path in chosen if path.lower() == database.lower())) or f"{len(chosen)} others"

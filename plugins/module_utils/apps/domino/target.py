@@ -20,29 +20,51 @@ Facts = Dict[str, Any]
 
 
 def inspect_target(options: Options, action: str) -> Dict[str, Any]:
-    """Return ``{checks, facts}``. Facts: ``landed`` (artifacts and where they come), ``log_kinds`` and ``logs``, ``folders``
-    to exchange, ``landings`` to remove, ``scratch``, ``source`` (the facts of the set)."""
+    """Return checks and facts: ``folders`` of the set and ``items`` beside them ``{artifact, yard}``, ``exchanged`` (what a
+    restore in place exchanges), ``landings`` (whose yards it uses), ``log_kinds``, ``source`` (the facts of the set)."""
     plan = options["plan"]
     source = (plan or {}).get("facts") or {}
     if not source.get("folders"):
-        checks = [new_check("set", "failed", "the receipt of the full set names no Domino server", "choose another set")]
-        return {"checks": checks, "facts": {}}
-    facts: Facts = {"source": source, "server": options["server"], "single": bool(options["database"])}
-    services = [{"service": options["service"], **({"control": options["control"]} if options.get("control") else {})}]
-    facts["services"] = services
-    checks = [*_account_check(options), *_plan_checks(options, plan, source)]
-    _arrange(options, action, plan, source, facts)
+        detail = "the receipt of the full set names no Domino server"
+        return {"checks": [new_check("set", "failed", detail, "choose another set")], "facts": {}}
+    single, side = bool(options["database"]), bool(options.get("restore_to"))
+    service = {"service": options["service"], **({"control": options["control"]} if options.get("control") else {})}
+    facts: Facts = dict(_content(source, single), server=options["server"], services=[service], source=source)
+    checks = [*_account_check(options), _plan_check(options, plan)]
+    place = Path(options["restore_to"] if side else source["data"])
+    if single or action == "verify":
+        place = layout.work(options["host"], "domino")
     needed = int(plan.get("bytes") or 0) * 1.1
-    scratch = Path(facts["scratch"])
-    checks.append(space_check("space", scratch, needed, free_bytes(scratch), "make room, or restore elsewhere"))
-    if action == "restore" and facts["single"]:
-        checks += _single_checks(options, facts)
-    elif action == "restore" and options.get("restore_to"):
-        place = Path(options["restore_to"])
+    checks.append(space_check("space", place, needed, free_bytes(place), "make room, or restore elsewhere"))
+    if action == "restore" and single:
+        checks += _single_checks(options)
+    elif action == "restore" and side:
         checks.append(new_directory_check(place, empty=not (place.is_dir() and os.listdir(str(place)))))
     elif action == "restore":
-        checks += [_service_check(services[0]), *_folder_checks(facts)]
+        checks += [_service_check(service), *_folder_checks(facts)]
     return {"checks": checks, "facts": facts}
+
+
+def _content(source: Facts, single: bool) -> Facts:
+    """Return what the set holds and where it belongs. Whatever comes back is put together in the yard of its folder."""
+    native = source["method"] == "native"
+    own = str(yard(Path(os.path.realpath(source["data"]))))
+    folders = [dict(item, yard=str(yard(Path(item["folder"])))) for item in source["folders"]]
+    items = [{"artifact": name, "yard": own} for name in [*(["databases"] if native else []), "ini", "ids"]]
+    exchanged = [item for item in folders if item["role"] != "links"]
+    if native and source["style"] != "none" and not places.below(source["log"], source["data"]):
+        log = {"artifact": "log", "role": "log", "folder": source["log"], "yard": str(yard(Path(source["log"])))}
+        exchanged = [*exchanged, log]
+    yards = dict.fromkeys([own, *(item["yard"] for item in [*folders, *exchanged])])
+    return {
+        "data": source["data"],
+        "yard": own,
+        "folders": [] if single else folders,
+        "items": items,
+        "exchanged": exchanged,
+        "landings": [{"yard": name} for name in yards],
+        "log_kinds": ["full", "log"] if native and source["style"] == "archive" else [],
+    }
 
 
 def _account_check(options: Options) -> List[Check]:
@@ -54,47 +76,15 @@ def _account_check(options: Options) -> List[Check]:
     return []
 
 
-def _plan_checks(options: Options, plan: Dict[str, Any], source: Facts) -> List[Check]:
-    """Return the checks that need no look at the host: what the plan wants, and what is configured for it."""
+def _plan_check(options: Options, plan: Dict[str, Any]) -> Check:
+    """Return the check that what the plan needs is configured."""
     if "log" not in plan["kinds"]:
-        return [new_check("roll forward", "ok", "the set needs none")]
-    first = f"backstay_set={plan['sets'][0]}"
+        return new_check("roll forward", "ok", "the set needs none")
     if options["database"] or options["roll_forward"]:
-        return [new_check("roll forward", "ok", f"through {plan['kinds'].count('log')} sets of logs")]
+        return new_check("roll forward", "ok", f"through {plan['kinds'].count('log')} sets of logs")
     detail = f"{plan['target']} needs {plan['kinds'].count('log')} sets of logs, and no command to roll forward is configured"
-    hint = f"nearest: the full set before it, {first}; or set app_domino_roll_forward"
-    return [new_check("roll forward", "failed", detail, hint)]
-
-
-# Places
-
-
-def _arrange(options: Options, action: str, plan: Dict[str, Any], source: Facts, facts: Facts) -> None:
-    """Note where everything comes. In place every folder is put together in its own yard, one rename away."""
-    tag = f"{'verify' if action == 'verify' else 'landing'}-{plan['hash'][:12]}"
-    aside = action == "verify" or facts["single"]
-    own = layout.work(options["host"], "domino") / "copy"
-    together = str(own) if aside else options.get("restore_to") or ""
-    scratch = together or f"{yard(Path(os.path.realpath(source['data'])))}/{tag}"
-    folders = []
-    for item in source["folders"]:
-        above = together or f"{yard(Path(item['folder']))}/{tag}"
-        folders.append(dict(item, place=f"{above}/{item['artifact']}", above=above))
-    native = source["method"] == "native"
-    names = [*(["databases"] if native else []), "ini", "ids"]
-    wanted = folders if not facts["single"] else []
-    facts["landed"] = [{"artifact": item["artifact"], "place": item["place"]} for item in wanted]
-    facts["landed"] += [{"artifact": name, "place": f"{scratch}/{name}"} for name in names]
-    with_logs = native and source["style"] == "archive"
-    facts["log_kinds"] = ["full", "log"] if with_logs else []
-    facts.update(scratch=scratch, logs=f"{scratch}/logs", folders=folders, side=bool(together))
-    facts["exchanged"] = [] if together else [item for item in folders if item["role"] != "links"]
-    if native and source["style"] != "none" and not together and not places.below(source["log"], source["data"]):
-        above = f"{yard(Path(source['log']))}/{tag}"
-        more = {"artifact": "log", "role": "log", "folder": source["log"], "place": f"{above}/log", "above": above}
-        facts["exchanged"].append(more)
-    landings = [scratch, *(item["above"] for item in [*folders, *facts["exchanged"]])]
-    facts["landings"] = [{"path": path} for path in dict.fromkeys(landings)]
+    hint = f"nearest: the full set before it, backstay_set={plan['sets'][0]}; or set app_domino_roll_forward"
+    return new_check("roll forward", "failed", detail, hint)
 
 
 def _folder_checks(facts: Facts) -> List[Check]:
@@ -122,7 +112,7 @@ def _service_check(entry: Dict[str, Any]) -> Check:
 # One database
 
 
-def _single_checks(options: Options, facts: Facts) -> List[Check]:
+def _single_checks(options: Options) -> List[Check]:
     """Return the checks of a restore of one database into the running server."""
     database, target = options["database"], options["database_target"]
     if options.get("restore_to"):

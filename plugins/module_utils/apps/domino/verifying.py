@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def check_duplicates(job: Job, arguments: Dict[str, Any]) -> None:
-    """Prove the landed sets; ``arguments``: roll_forward, timeout, verify. Raise IntegrityError for what is not as promised."""
-    landed = Landed(job)
+    """Prove the landed sets; ``arguments``: above, roll_forward, timeout, verify. Raise IntegrityError where they fail."""
+    landed = Landed(job, arguments)
     if not landed.native:
         return
     saved = landed.saved()
