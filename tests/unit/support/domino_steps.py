@@ -197,3 +197,40 @@ class Domino:
             ]
 
         return self.recover("restore", steps, **goal)
+
+    def restore_database(self, database: str, target: str, **goal: Any) -> dict[str, Any]:
+        """Bring one database into the running server."""
+        options = {"database": database, "database_target": target}
+
+        def steps(facts: dict[str, Any], chosen: dict[str, Any]) -> tuple[str, list[Step]]:
+            above = f"{self.sandbox.root}/work/{HOST}+domino/landing-{chosen['hash'][:12]}"
+            request = self.options["restore_request"]
+            return above, [
+                call("restore_database", above=above, database=database, target=target, request=request),
+                {"name": "discard", "discard": {"path": above}},
+            ]
+
+        return self.recover("restore", steps, options=options, **goal)
+
+    def restore_beside(self, place: Path, **goal: Any) -> dict[str, Any]:
+        """Bring the content of a set to a directory."""
+
+        def steps(_facts: dict[str, Any], _chosen: dict[str, Any]) -> tuple[str, list[Step]]:
+            return str(place), [
+                call("assemble", above=str(place), roll_forward=self.options["roll_forward"], timeout=60)
+            ]
+
+        return self.recover("restore", steps, options={"restore_to": str(place)}, **goal)
+
+    def verify(self, **goal: Any) -> dict[str, Any]:
+        """Prove sets on throw-away duplicates."""
+
+        def steps(_facts: dict[str, Any], chosen: dict[str, Any]) -> tuple[str, list[Step]]:
+            above = f"{self.sandbox.root}/work/{HOST}+domino/verify-{chosen['hash'][:12]}"
+            words = {"roll_forward": self.options["roll_forward"], "timeout": 60, "verify": self.options["verify"]}
+            return above, [
+                call("check_duplicates", above=above, **words),
+                {"name": "discard", "discard": {"path": above}},
+            ]
+
+        return self.recover("verify", steps, **goal)

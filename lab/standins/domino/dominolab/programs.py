@@ -67,7 +67,12 @@ def lab_check(argv: list[str]) -> int:
     top = argparse.ArgumentParser(prog="lab-check", description=lab_check.__doc__)
     top.add_argument("--at", action="append", default=[], metavar="PATH:ID:HASH", help="a document that has to be there")
     top.add_argument("--confirmed", type=Path, metavar="LOG", help="what lab-mailwriter knows to be durable")
+    top.add_argument("--copy", action="append", default=[], type=Path, metavar="FILE", help="prove only this copy, unopened")
     options = top.parse_args(argv)
+    if options.copy:
+        problems = [f"{file}: {problem}" for file in options.copy for problem in nsf.read_notes(file)[1]]
+        print(json.dumps({"ok": not problems, "problems": problems}))
+        return 1 if problems else 0
     places = Places(sys.argv[0])
     try:
         # What is known comes first: a document that arrives meanwhile would be looked for in pages that still are half written.

@@ -88,7 +88,7 @@ def assemble(job: Job, arguments: Dict[str, Any]) -> None:
         let_through(landed.scratch, layout.ROOT)
     for name in ("alone", "log", "recovery"):  # what is made here beside what landed
         job.folder.note_made("directory", str(landed.scratch / name))
-    job.seen["domino"] = {"files": [], "rolled": []}
+    job.seen["domino"] = {"files": []}
     if landed.native:
         chosen = planning.bases(landed.plan, landed.saved(), landed.indexes)
         placed = {path: _place(landed, path, base) for path, base in sorted(chosen.items())}
@@ -97,7 +97,6 @@ def assemble(job: Job, arguments: Dict[str, Any]) -> None:
         roll_forward(landed, rolled, list(arguments.get("roll_forward") or []), float(arguments["timeout"]))
         _bring_attachments(landed)
         count = _bring_extents(landed)
-        job.seen["domino"]["databases"] = [(path, str(file)) for path, file in placed.items()]
     else:
         _bring_linked(landed)
         count = 0
@@ -186,7 +185,6 @@ def roll_forward(landed: Landed, databases: List[Tuple[str, str]], words: List[s
                 f"{argv[0]} {spell_status(done.status)}: {last_line(said)}",
                 "the copies could not be rolled forward; nothing of the live server was changed",
             )
-    landed.job.seen["domino"]["rolled"] = [path for path, _file in databases]
     detail = f"{len(databases)} databases through {len(landed.extents())} extents to {values['until']}"
     landed.job.seen["checks"].append({"name": "roll forward", "status": "ok", "detail": detail})
 

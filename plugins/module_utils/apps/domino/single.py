@@ -40,7 +40,8 @@ def restore_database(job: Job, arguments: Dict[str, Any]) -> None:
         let_through(copy.parent, layout.ROOT)
     os.chown(str(copy), *landed.owner)
     values = {"database": database, "target": target, "file": str(copy), "logs": str(logs) if base.roll else ""}
-    values["until"] = planning.until_of(landed.plan) if base.roll else ""
+    # A moment in any case: the live log goes on, and with it what is to be undone.
+    values["until"] = str(landed.plan["stop_at"] or landed.plan["receipts"][-1]["consistent_at"]) if base.roll else ""
     argv = [planning.filled(word, values) for word in arguments["request"]]
     done = server.call(host, argv, 600)
     if done.status != 0:
