@@ -91,7 +91,7 @@ FACTS: dict[str, dict[str, Any]] = {
                 "bytes": 1 << 20,
             }
         ],
-        "items": [{"artifact": name, "yard": "/local/.backstay-notesdata"} for name in ("databases", "ini", "ids")],
+        "beside": [{"artifact": name, "yard": "/local/.backstay-notesdata"} for name in ("databases", "ini", "ids")],
         "exchanged": [
             {"artifact": "data", "folder": "/local/notesdata", "yard": "/local/.backstay-notesdata"},
             {"artifact": "log", "folder": "/local/translog", "yard": "/local/.backstay-translog"},

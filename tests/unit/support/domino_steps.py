@@ -147,7 +147,7 @@ class Domino:
 
     def landing(self, facts: dict[str, Any], above: str) -> list[Step]:
         steps: list[Step] = []
-        for item in [*facts["folders"], *facts["items"]]:
+        for item in [*facts["folders"], *facts["beside"]]:
             into = f"{above}/{item['artifact']}".replace("{yard}", item["yard"])
             steps.append({"name": "land", "land": {"artifact": item["artifact"], "kinds": ["full"], "into": into}})
             steps.append({"name": "prove", "prove": {"artifact": item["artifact"], "directory": into}})

@@ -20,7 +20,7 @@ Facts = Dict[str, Any]
 
 
 def inspect_target(options: Options, action: str) -> Dict[str, Any]:
-    """Return checks and facts: ``folders`` of the set and ``items`` beside them ``{artifact, yard}``, ``exchanged`` (what a
+    """Return checks and facts: ``folders`` of the set and ``beside``, what lies in none of them, ``{artifact, yard}``, ``exchanged`` (what a
     restore in place exchanges), ``landings`` (whose yards it uses), ``log_kinds``, ``source`` (the facts of the set)."""
     plan = options["plan"]
     source = (plan or {}).get("facts") or {}
@@ -50,7 +50,7 @@ def _content(source: Facts, single: bool) -> Facts:
     native = source["method"] == "native"
     own = str(yard(Path(os.path.realpath(source["data"]))))
     folders = [dict(item, yard=str(yard(Path(item["folder"])))) for item in source["folders"]]
-    items = [{"artifact": name, "yard": own} for name in [*(["databases"] if native else []), "ini", "ids"]]
+    beside = [{"artifact": name, "yard": own} for name in [*(["databases"] if native else []), "ini", "ids"]]
     exchanged = [item for item in folders if item["role"] != "links"]
     if native and source["style"] != "none" and not places.below(source["log"], source["data"]):
         log = {"artifact": "log", "role": "log", "folder": source["log"], "yard": str(yard(Path(source["log"])))}
@@ -60,7 +60,7 @@ def _content(source: Facts, single: bool) -> Facts:
         "data": source["data"],
         "yard": own,
         "folders": [] if single else folders,
-        "items": items,
+        "beside": beside,
         "exchanged": exchanged,
         "landings": [{"yard": name} for name in yards],
         "log_kinds": ["full", "log"] if native and source["style"] == "archive" else [],
