@@ -42,20 +42,27 @@ def good(result: dict[str, Any]) -> dict[str, Any]:
 
 def lose_everything(server: Server) -> None:
     server.stop()
-    for name in ("notesdata", "translog", "daos", "archive", "linked"):
-        for path in (server.root / "local" / name).glob("*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name in ("notesdata", "translog", "daos", "archive", "linked", "backup"):
+        shutil.rmtree(server.root / "local" / name, ignore_errors=True)
+
+
+def folders(server: Server) -> list[tuple[str, int, int]]:
+    found = ((path, path.stat()) for path in sorted((server.root / "local").glob("[a-z]*")))
+    return [(path.name, status.st_uid, status.st_mode) for path, status in found]
 
 
 def test_a_full_set_brings_a_lost_server_back(domino: Domino, server: Server) -> None:
+    (server.root / "local/linked").chmod(0o2750)
     known = server.deliver("mail/anna.nsf", 5, "--attachment", "blob")
     far = server.deliver("archive/year 2025.nsf", 3)
     result = good(domino.backup())
     assert {item["name"] for item in result["artifacts"]} == {"databases", "data", "linked-1", "daos", "ini", "ids", "logs"}
     lost = server.deliver("mail/anna.nsf", 2)
+    before = folders(server)
     lose_everything(server)
     restored = good(domino.restore())
     server.in_order(known, far)
+    assert folders(server) == before
     assert not server.check(lost)["ok"]
     assert {item["name"] for item in restored["checks"]} >= {"server", "new backup needed"}
     assert not [path for path in (server.root / "local").rglob("landing-*")]

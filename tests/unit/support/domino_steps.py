@@ -216,9 +216,7 @@ class Domino:
         """Bring the content of a set to a directory."""
 
         def steps(_facts: dict[str, Any], _chosen: dict[str, Any]) -> tuple[str, list[Step]]:
-            return str(place), [
-                call("assemble", above=str(place), roll_forward=self.options["roll_forward"], timeout=60)
-            ]
+            return str(place), [call("assemble", above=str(place), roll_forward=self.options["roll_forward"], timeout=60)]
 
         return self.recover("restore", steps, options={"restore_to": str(place)}, **goal)
 

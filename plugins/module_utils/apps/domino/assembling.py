@@ -47,6 +47,13 @@ class Landed:
         """Return the folder in which everything of one yard lands; the role names it, with or without ``{yard}``."""
         return self._above.replace("{yard}", yard)
 
+    def make_like(self, folder: Path, place: str) -> None:
+        """Give ``folder`` the owner and mode that ``place`` had on the saved server."""
+        user, group, mode = self.source["places"][place]
+        user, group = (self.owner[n] if number == self.source["owner"][n] else number for n, number in enumerate((user, group)))
+        os.chown(str(folder), user, group)
+        folder.chmod(mode)
+
     def _indexes(self) -> Dict[str, Dict[str, Any]]:
         """Return what each landed set of logs holds, every one held against its manifest."""
         from ...folders import manifest
@@ -88,7 +95,7 @@ def assemble(job: Job, arguments: Dict[str, Any]) -> None:
         let_through(landed.scratch, layout.ROOT)
     for name in ("alone", "log", "recovery"):  # what is made here beside what landed
         job.folder.note_made("directory", str(landed.scratch / name))
-    job.seen["domino"] = {"files": []}
+    job.seen["domino"] = {"files": [], "landed": landed}
     if landed.native:
         chosen = planning.bases(landed.plan, landed.saved(), landed.indexes)
         placed = {path: _place(landed, path, base) for path, base in sorted(chosen.items())}
@@ -224,6 +231,8 @@ def _bring_extents(landed: Landed) -> int:
     for number, path in sorted(landed.extents().items()):
         _move(landed, path, folder / name_of(number))
         os.chown(str(folder / name_of(number)), *landed.owner)
+    if landed.source["log"] in landed.source["places"]:
+        landed.make_like(folder, landed.source["log"])
     return len(landed.extents()) if landed.source["style"] == "archive" else 0
 
 

@@ -152,16 +152,21 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
     result = tasks.back_up(host, "-t", {})
     listed = server.entries(host) if host.documents else result.entries
     active = live[-1] if live else 0
-    link = seen["link"]
-    fresh = extents.numbers_in(entry.database for entry in result.entries)
-    first = link.extent if link else min(fresh, default=active)
-    log_id = newest_log_id(listed) or (link.log_id if link else "")
+    log_id = newest_log_id(listed) or (seen["link"].log_id if seen["link"] else "")
+    shelf, fresh = shelf_of(listed), extents.numbers_in(entry.database for entry in result.entries)
     try:
-        taken = take_extents(shelf_of(listed), first, active, log_id)
+        first = seen["link"].extent if seen["link"] else min(fresh, default=active)
+        taken = take_extents(shelf, first, active, log_id)
     except BackstayError as error:
-        if link is not None:
-            _mark_broken(job, error.message)
-        raise
+        if seen["link"] is None:
+            raise
+        _mark_broken(job, error.message)
+        if job.specification["kind"] == "log":
+            raise
+        seen.update(link=None, reason=error.message)  # a full set begins a history of its own
+        first = min(fresh, default=active)
+        taken = take_extents(shelf, first, active, log_id)
+    link = seen["link"]
     known = [ends[number] for number in taken.files if number in ends]
     covered = max(known, default=link.covered if link else job.seen["started_at"])
     seen.update(logs=taken, log_id=log_id, covered=covered, first=first)
@@ -199,12 +204,19 @@ def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:
     seen["changed_from"], seen["changed_to"] = before, (live_numbers(host, facts["log"]) or [0])[-1]
     seen["changed_until"] = format_moment(now())
     seen["incremental"] = result.start
+    seen["gaps"] = []
+    data, begin = seen["newest"]["data"], seen["link"].consistent_at
+    if changed.in_full:  # the full set in between saved them; before it, nothing leads past the change
+        _note_gap(job, changed.in_full, begin, data["consistent_at"])
     if changed.renewed:
-        detail = (
-            f"{', '.join(changed.renewed[:5])}{' and others' if len(changed.renewed) > 5 else ''}:"
-            f" no moment between {seen['link'].consistent_at} and {seen['changed_until']} can be restored"
-        )
-        job.seen["checks"].append({"name": "new DBIID", "status": "warning", "detail": detail})
+        _note_gap(job, changed.renewed, max(begin, data["consistent_at"]), seen["changed_until"])
+
+
+def _note_gap(job: Job, databases: List[str], begin: str, end: str) -> None:
+    job.seen["domino"]["gaps"].append((begin, end))
+    named = ", ".join(databases[:5]) + (" and others" if len(databases) > 5 else "")
+    detail = f"{named}: no moment between {begin} and {end} can be restored"
+    job.seen["checks"].append({"name": "new DBIID", "status": "warning", "detail": detail})
 
 
 def _assigned_since(job: Job, host: server.Server, databases: Dict[str, str], exclude: List[str]) -> Set[str]:

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 def exchange_files(job: Job, arguments: Dict[str, Any]) -> None:
     """Move NOTES.INI, ID files and linked databases that lie in no folder of the set aside, and put those of the set there.
 
+    Folders that are gone are made again, as they were.
+
     ``arguments``: keep_aside. Before the folders are exchanged: their journals come after this one.
     """
     from ...worker import aside
     from ...worker.steps import begin_exchange
 
     files = [(Path(source), Path(target)) for source, target in job.seen["domino"]["files"]]
+    begin_exchange(job)
+    _make_places(job, [item["folder"] for item in job.specification["facts"]["exchanged"]])
     if not files:
         return
-    missing = [str(target.parent) for _source, target in files if not target.parent.is_dir()]
-    if missing:
-        raise Refused(f"{missing[0]} is not there, and a file of the set belongs into it", "make the folder, then run again")
-    begin_exchange(job)
     aside.set_aside(job.folder.path, job.specification["run"], "the server's single files", [str(pair[1]) for pair in files])
     for source, target in files:
         _bring(source, target)
@@ -39,6 +39,20 @@ def exchange_files(job: Job, arguments: Dict[str, Any]) -> None:
     if places:
         job.seen.setdefault("aside", []).append(places)
     job.seen["keep_aside"] = bool(arguments.get("keep_aside", True))
+
+
+def _make_places(job: Job, exchanged: List[str]) -> None:
+    """Make the folders again that the saved server had and this host has not: nobody knows them after a total loss."""
+    for place in sorted(job.seen["domino"]["landed"].source["places"]):
+        folder = Path(place)
+        if place in exchanged or folder.exists():
+            continue
+        for above in reversed([folder, *folder.parents]):
+            if not above.exists():
+                job.folder.note_made("parent", str(above))
+                above.mkdir(mode=0o755)
+        job.seen["domino"]["landed"].make_like(folder, place)
+        job.seen["checks"].append({"name": "folder made again", "status": "ok", "detail": place})
 
 
 def _bring(source: Path, target: Path) -> None:

@@ -104,19 +104,20 @@ def data_stretch(stream: str, extent: int, moment: str) -> Dict[str, str]:
     return {"id": stream, "first": order(extent, moment), "last": f"{extent:07d}.{_LATEST}"}
 
 
-def mark(log_id: str, extent: int, gap: Optional[Tuple[str, str]]) -> str:
-    """Return what a log set says of its end, and of the time that it cannot bring back: ``LOGID:EXTENT[:FROM/UNTIL]``.
+def mark(log_id: str, extent: int, gaps: Iterable[Tuple[str, str]]) -> str:
+    """Return what a log set says of its end, and of times that it cannot bring back: ``LOGID:EXTENT[:FROM/UNTIL[;...]]``.
 
     The plan of a restore knows log sets by this only.
     """
-    return f"{log_id}:{extent}" + (f":{gap[0]}/{gap[1]}" if gap else "")
+    told = ";".join(f"{begin}/{end}" for begin, end in gaps)
+    return f"{log_id}:{extent}" + (f":{told}" if told else "")
 
 
-def gap_in(text: str) -> Optional[Tuple[str, str]]:
-    """Return the time ``(from, until)`` that ``mark`` says cannot be brought back."""
+def gaps_in(text: str) -> List[Tuple[str, str]]:
+    """Return the times ``(from, until)`` that ``mark`` says cannot be brought back."""
     parts = text.split(":", 2)
-    begin, separator, end = parts[2].partition("/") if len(parts) == 3 else ("", "", "")
-    return (begin, end) if separator else None
+    found = [gap.partition("/") for gap in parts[2].split(";")] if len(parts) == 3 else []
+    return [(begin, end) for begin, _separator, end in found]
 
 
 def require_unbroken(numbers: List[int], first: int) -> None:

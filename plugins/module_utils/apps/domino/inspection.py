@@ -78,6 +78,7 @@ def _inspect(options: Options, checks: List[Check], facts: Facts) -> None:
     facts["files_bytes"] = sum(item["bytes"] for item in facts["folders"])
     if facts["method"] == "native":
         _target(host, checks, facts)
+    facts["places"] = _places(facts)
 
 
 def _fail(checks: List[Check], name: str, detail: str, hint: str) -> None:
@@ -297,6 +298,20 @@ def _folder(artifact: str, role: str, folder: str, exclude: List[str]) -> Dict[s
         "exclude": exclude,
         "bytes": size.archive,
     }
+
+
+def _places(facts: Facts) -> Dict[str, List[int]]:
+    """Return owner, group and mode of the folders that a restore needs and no archive brings: of the log directory, the backup
+    target, and those in which single files lie."""
+    kept = [item["folder"] for item in facts["folders"] if item["role"] != "links"]
+    single = [*facts["links"].values(), facts["ini"], *facts["ids"]]
+    wanted = [facts["log"], facts["target"], *(str(Path(file).parent) for file in single)]
+    found = {}
+    for folder in dict.fromkeys(wanted):
+        if folder and Path(folder).is_dir() and not any(places.below(folder, other) for other in kept):
+            status = Path(folder).stat()
+            found[folder] = [status.st_uid, status.st_gid, status.st_mode & 0o7777]
+    return found
 
 
 def _target(host: server.Server, checks: List[Check], facts: Facts) -> None:

@@ -38,10 +38,12 @@ class Taken(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """Databases for a log set; ``renewed``: those of which older sets hold copies that cannot go on past a moment."""
+    """Databases for a log set; ``renewed``: those of which older sets hold copies that cannot go on past a moment; ``in_full``:
+    the same, but that the newest full set holds the copy that goes on."""
 
     entries: List[Entry]
     renewed: List[str]
+    in_full: List[str]
 
 
 def newest_log_id(entries: Iterable[Entry]) -> str:
@@ -154,4 +156,23 @@ def changed_databases(
             said = f"the newest copy of {path}, {entry.file}, is gone from the backup target"
             raise IntegrityError(said, "run a full backup")
         found.append(entry)
-    return Changed(found, [entry.database for entry in found if entry.database in known])
+    renewed = [entry.database for entry in found if entry.database in known]
+    return Changed(found, renewed, _renewed_in_full(listed, sets, databases))
+
+
+def _renewed_in_full(entries: List[Entry], sets: Optional[Dict[str, Any]], databases: Dict[str, str]) -> List[str]:
+    """Return the databases that the newest full set saved under another DBIID than the backup before it, where a log set older
+    than it is continued: its history leads up to the full set, and those databases do not follow."""
+    data, log = (sets or {}).get("data"), (sets or {}).get("log")
+    starts = (data or {}).get("facts", {}).get("starts", [])
+    if not data or not log or not starts or log["started_at"] > data["started_at"]:
+        return []
+    former: Dict[str, str] = {}
+    found = []
+    for entry in entries:
+        if entry.mode not in ("FULL", "INCR"):
+            continue
+        if f"{entry.mode}/{entry.start}" in starts and former.get(entry.database, entry.reference) != entry.reference:
+            found.append(entry.database)
+        former[entry.database] = entry.reference
+    return [path for path in found if path in databases]

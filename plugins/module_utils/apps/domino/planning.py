@@ -20,8 +20,8 @@ LATEST = "latest"
 def judge(plan: Dict[str, Any]) -> None:
     """Raise PlanRefused for a moment at which a database had a new DBIID and no backup yet: nothing leads there."""
     moment = plan.get("stop_at")
-    gaps = [extents.gap_in(item.get("mark") or "") for item in plan["receipts"] if item["kind"] == "log"]
-    inside = [gap for gap in gaps if gap and moment and gap[0] < moment < gap[1]]
+    gaps = [gap for item in plan["receipts"] if item["kind"] == "log" for gap in extents.gaps_in(item.get("mark") or "")]
+    inside = [gap for gap in gaps if moment and gap[0] < moment < gap[1]]
     if inside:
         raise PlanRefused(
             f"{moment} cannot be restored: a database had a new DBIID then, and no backup of it was made before {inside[0][1]}",

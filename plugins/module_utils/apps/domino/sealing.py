@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from ...errors import CaptureFailed
 from . import extents
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Of the facts of preflight, what a restore of the set needs.
 _KEPT = (
     *("method", "style", "release", "data", "ini", "log", "daos", "account", "owner", "ids", "links", "linked_folders"),
-    "target",
+    *("target", "places"),
 )
 
 
@@ -100,7 +100,6 @@ def _seal_logs(job: Job) -> Dict[str, Any]:
     seen = job.seen["domino"]
     link, taken, changed = seen["link"], seen["logs"], seen["changed"]
     begin, end = {"log_id": link.log_id, "extent": seen["first"]}, {"log_id": seen["log_id"], "extent": taken.next}
-    gap: Optional[Tuple[str, str]] = (link.consistent_at, seen["changed_until"]) if changed.renewed else None
     checks = [*_checks(job), {"name": "log extents", "status": "ok", "detail": _extents_told(seen)}]
     checks.append({"name": "changed databases", "status": "ok", "detail": f"{len(changed.entries)} saved"})
     starts = [*_earlier_starts(seen["newest"]), *(f"{entry.mode}/{entry.start}" for entry in changed.entries)]
@@ -111,7 +110,7 @@ def _seal_logs(job: Job) -> Dict[str, Any]:
             "id": link.stream,
             "first": link.end,
             "last": extents.order(taken.next, job.seen["started_at"]),
-            "mark": extents.mark(seen["log_id"], taken.next, gap),
+            "mark": extents.mark(seen["log_id"], taken.next, seen["gaps"]),
         },
         "consistent_at": seen["covered"],
         "parent": link.parent,

@@ -20,8 +20,9 @@ Facts = Dict[str, Any]
 
 
 def inspect_target(options: Options, action: str) -> Dict[str, Any]:
-    """Return checks and facts: ``folders`` of the set and ``beside``, what lies in none of them, ``{artifact, yard}``, ``exchanged`` (what a
-    restore in place exchanges), ``landings`` (whose yards it uses), ``log_kinds``, ``source`` (the facts of the set)."""
+    """Return checks and facts: ``folders`` of the set and ``beside``, what lies in none of them (``{artifact, yard}``),
+    ``exchanged`` (what a restore in place exchanges), ``landings`` (whose yards it uses), ``log_kinds``, ``source`` (the facts
+    of the set)."""
     plan = options["plan"]
     source = (plan or {}).get("facts") or {}
     if not source.get("folders"):

@@ -94,9 +94,10 @@ def test_logs_that_do_not_hold_the_extent_of_a_full_set_are_of_no_use_to_it() ->
     assert [item["set"] for item in follow(data, [short, far], lambda _item: False)] == ["a", "b"]
 
 
-@pytest.mark.parametrize("gap", [None, (AT.format(1), AT.format(4))])
-def test_a_mark_says_the_gap(gap: Any) -> None:
-    assert extents.gap_in(extents.mark("L1", 7, gap)) == gap
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_mark_says_the_gaps(count: int) -> None:
+    gaps = [(AT.format(1), AT.format(4)), (AT.format(5), AT.format(6))][:count]
+    assert extents.gaps_in(extents.mark("L1", 7, gaps)) == gaps
 
 
 # What a log set takes
@@ -171,12 +172,26 @@ def test_databases_are_taken_when_no_set_holds_their_newest_copy(tmp_path: Path)
     entries = [database("FULL", "1", path, tmp_path) for path in ("a.nsf", "b.nsf", "c.nsf")]
     entries += [database("INCR", "2", "a.nsf", tmp_path), database("INCR", "3", "b.nsf", tmp_path)]
     entries += [database("INCR", "3", "new.nsf", tmp_path)]
-    sets = {"data": {"facts": {"starts": ["FULL/1"]}}, "log": {"facts": {"starts": ["INCR/2"]}}}
+    data = {"started_at": AT.format(1), "facts": {"starts": ["FULL/1"]}}
+    sets = {"data": data, "log": {"started_at": AT.format(2), "facts": {"starts": ["INCR/2"]}}}
     here = {path: f"/d/{path}" for path in ("a.nsf", "b.nsf", "c.nsf", "new.nsf")}
     found = logs.changed_databases(entries, sets, here, ["x"])
     assert [entry.database for entry in found.entries] == ["b.nsf", "new.nsf"]
     assert found.renewed == ["b.nsf"], "of the new one nothing older is held"
     assert logs.changed_databases(entries, sets, here, ["b"]).renewed == []
+
+
+def test_databases_that_a_full_set_in_between_saved_anew_make_a_gap_before_it(tmp_path: Path) -> None:
+    entries = [database("FULL", "1", path, tmp_path) for path in ("a.nsf", "b.nsf")]
+    entries += [database("FULL", "2", path, tmp_path) for path in ("a.nsf", "b.nsf")]
+    entries[2] = entries[2]._replace(reference="other")
+    log = {"started_at": AT.format(2), "facts": {"starts": []}}
+    data = {"started_at": AT.format(3), "facts": {"starts": ["FULL/2"]}}
+    here = {"a.nsf": "/d/a.nsf", "b.nsf": "/d/b.nsf"}
+    found = logs.changed_databases(entries, {"data": data, "log": log}, here, [])
+    assert (found.entries, found.renewed, found.in_full) == ([], [], ["a.nsf"])
+    later = dict(log, started_at=AT.format(4))
+    assert logs.changed_databases(entries, {"data": data, "log": later}, here, []).in_full == []
 
 
 def test_a_copy_that_no_set_holds_and_that_is_gone_is_missed(tmp_path: Path) -> None:
@@ -235,7 +250,7 @@ def test_extents_of_two_logs_or_with_a_gap_are_refused() -> None:
 
 
 def test_a_moment_in_the_gap_of_a_database_is_refused_with_the_nearest_ones() -> None:
-    gap = dict(LOG, mark=extents.mark("L1", 8, (AT.format(3), AT.format(6))))
+    gap = dict(LOG, mark=extents.mark("L1", 8, [(AT.format(3), AT.format(6))]))
     planning.judge(landed(FULL, gap, stop_at=AT.format(3)))
     planning.judge(landed(FULL, gap, stop_at=AT.format(6)))
     planning.judge(landed(FULL, gap))
