@@ -86,6 +86,7 @@ def back_up_databases(job: Job, arguments: Dict[str, Any]) -> None:
             "if the server excludes them on purpose, name them in app_domino_exclude",
         )
     seen = job.seen["domino"]
+    seen["target"] = str(result.root.parents[2])  # TARGET/NODE/MODE/START, as the samples of HCL's providers have it
     seen["trees"]["databases"] = {"folder": str(result.root), "exclude": []}
     seen["databases"] = {"count": len(saved), "start": result.start, "left_out": len(found.databases) - len(wanted)}
     if job.specification["facts"]["style"] == "archive":

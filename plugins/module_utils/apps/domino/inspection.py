@@ -306,12 +306,8 @@ def _places(facts: Facts) -> Dict[str, List[int]]:
     kept = [item["folder"] for item in facts["folders"] if item["role"] != "links"]
     single = [*facts["links"].values(), facts["ini"], *facts["ids"]]
     wanted = [facts["log"], facts["target"], *(str(Path(file).parent) for file in single)]
-    found = {}
-    for folder in dict.fromkeys(wanted):
-        if folder and Path(folder).is_dir() and not any(places.below(folder, other) for other in kept):
-            status = Path(folder).stat()
-            found[folder] = [status.st_uid, status.st_gid, status.st_mode & 0o7777]
-    return found
+    inside = [folder for folder in wanted if any(places.below(folder, other) for other in kept)]
+    return places.described(folder for folder in wanted if folder not in inside)
 
 
 def _target(host: server.Server, checks: List[Check], facts: Facts) -> None:

@@ -97,6 +97,16 @@ def regular(path: Path) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) else -1
 
 
+def described(folders: Iterable[str]) -> Dict[str, List[int]]:
+    """Return owner, group and mode of those of ``folders`` that are there."""
+    found = {}
+    for folder in filter(None, dict.fromkeys(folders)):
+        if Path(folder).is_dir():
+            status = Path(folder).stat()
+            found[folder] = [status.st_uid, status.st_gid, status.st_mode & 0o7777]
+    return found
+
+
 def below(path: str, folder: str) -> bool:
     """Return whether ``path`` is ``folder`` or lies in it."""
     return bool(folder) and (path == folder or path.startswith(folder.rstrip("/") + "/"))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from ...errors import CaptureFailed
-from . import extents
+from . import extents, places
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -30,7 +30,12 @@ def seal(job: Job) -> Dict[str, Any]:
 def _kept(job: Job) -> Dict[str, Any]:
     facts = job.specification["facts"]
     folders = [{key: item[key] for key in ("artifact", "folder", "role", "bytes")} for item in facts["folders"]]
-    return dict({name: facts[name] for name in _KEPT}, folders=folders, mark=job.seen.get("domino", {}).get("mark"))
+    seen = job.seen["domino"]
+    kept = dict({name: facts[name] for name in _KEPT}, folders=folders, mark=seen["mark"])
+    # The first backup of a server makes the configuration that names the target.
+    if not kept["target"] and seen.get("target"):
+        kept.update(target=seen["target"], places={**kept["places"], **places.described([seen["target"]])})
+    return kept
 
 
 def _tools(job: Job) -> Dict[str, str]:
