@@ -333,3 +333,16 @@ def test_commands_of_the_operator_enclose_the_stop_and_are_undone(kept: dict[str
     assert done.index(before) + 1 == services[0] and services[-1] + 1 == done.index(after)
     (step,) = [step for step in kept[f"files {way} hooks"]["steps"] if step.get("command", {}).get("undo")]
     assert step["command"] == {"argv": HOOKS["app_files_before"], "undo": HOOKS["app_files_after"]}
+
+
+def test_a_domino_backup_follows_the_order_of_its_source(kept: dict[str, Any]) -> None:
+    """DOM-1: databases, files, NOTES.INI, log extents. DOM-3: NOTES.INI is an item of its own. DOM-7: logs without files."""
+    steps = kept["domino prepare"]["steps"]
+    taken = [step["capture"]["artifact"] for step in steps if "capture" in step]
+    assert taken == ["databases", "data", "ini", "ids", "logs"]
+    calls = [step["app"]["call"] for step in steps if "app" in step]
+    assert calls == ["begin", "back_up_databases", "gather_configuration", "back_up_logs", "arrange_logs"]
+    steps = kept["domino prepare log"]["steps"]
+    assert [step["capture"]["artifact"] for step in steps if "capture" in step] == ["logs"]
+    calls = [step["app"]["call"] for step in steps if "app" in step]
+    assert calls == ["begin", "back_up_logs", "back_up_changed", "arrange_logs"], "extents before changed databases"

@@ -18,9 +18,9 @@ from ...errors import BackstayError, CaptureFailed
 from ...files import private_directory, write_json
 from ...moment import format_moment, now
 from ...process import acting_as
-from . import extents, places, server, tasks
+from . import console, extents, places, server, tasks
 from .gathering import Wanted, gather
-from .logs import Shelf, Taken, changed_databases, covered_by, newest_log_id, shelf_of, take_extents
+from .logs import Shelf, Taken, changed_databases, covered_by, newest_log_id, shelf_of, take_extents, unsaved
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -88,6 +88,7 @@ def back_up_databases(job: Job, arguments: Dict[str, Any]) -> None:
     seen = job.seen["domino"]
     seen["target"] = str(result.root.parents[2])  # TARGET/NODE/MODE/START, as the samples of HCL's providers have it
     seen["trees"]["databases"] = {"folder": str(result.root), "exclude": []}
+    seen["task"] = f"FULL/{result.start}"
     seen["databases"] = {"count": len(saved), "start": result.start, "left_out": len(found.databases) - len(wanted)}
     if job.specification["facts"]["style"] == "archive":
         seen["active"] = (live_numbers(host, job.specification["facts"]["log"]) or [0])[-1]
@@ -194,9 +195,11 @@ def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:
     before = (live_numbers(host, facts["log"]) or [0])[-1]
     found = places.scan(Path(host.data))
     result = tasks.back_up(host, "-i", found.databases, exclude)
-    changed = changed_databases(server.entries(host), seen["newest"], found.databases, exclude)
-    renewed = _assigned_since(job, host, found.databases, exclude)
-    lacking = sorted(renewed - {entry.database for entry in changed.entries})
+    listed = server.entries(host)
+    changed = changed_databases(listed, seen["newest"], found.databases, exclude)
+    item = seen["newest"].get("log") or seen["newest"]["data"]
+    renewed = _assigned_since(host, item["facts"]["mark"], found.databases, exclude)
+    lacking = unsaved(renewed, changed, listed, item["facts"]["task"])
     if lacking:
         raise CaptureFailed(
             f"the console says that {lacking[0]} got a new DBIID, and no backup of it followed", "run a full backup"
@@ -204,7 +207,7 @@ def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:
     seen["changed"] = changed
     seen["changed_from"], seen["changed_to"] = before, (live_numbers(host, facts["log"]) or [0])[-1]
     seen["changed_until"] = format_moment(now())
-    seen["incremental"] = result.start
+    seen["task"] = f"INCR/{result.start}"
     seen["gaps"] = []
     data, begin = seen["newest"]["data"], seen["link"].consistent_at
     if changed.in_full:  # the full set in between saved them; before it, nothing leads past the change
@@ -220,14 +223,10 @@ def _note_gap(job: Job, databases: List[str], begin: str, end: str) -> None:
     job.seen["checks"].append({"name": "new DBIID", "status": "warning", "detail": detail})
 
 
-def _assigned_since(job: Job, host: server.Server, databases: Dict[str, str], exclude: List[str]) -> Set[str]:
-    """Return the databases that got a new DBIID since the newest set began, as far as the console still says so."""
-    newest = job.seen["domino"]["newest"]
-    item = newest.get("log") or newest["data"]
-    said = server.since(host, item["facts"]["mark"])
-    from .console import assigned
-
-    files = [file if file.startswith("/") else f"{host.data}/{file}" for file in assigned(said, host.words)]
+def _assigned_since(host: server.Server, place: server.Mark, databases: Dict[str, str], exclude: List[str]) -> Set[str]:
+    """Return the databases that got a new DBIID since a mark of the console, as far as its file still says so."""
+    said = console.assigned(server.since(host, place), host.words)
+    files = [file if file.startswith("/") else f"{host.data}/{file}" for file in said]
     # The server names a linked database by its logical place.
     logical = {f"{host.data}/{path}": path for path in databases}
     paths = {logical.get(file) or places.of_database(file, databases) for file in files}

@@ -160,6 +160,17 @@ def changed_databases(
     return Changed(found, renewed, _renewed_in_full(listed, sets, databases))
 
 
+def unsaved(renewed: Iterable[str], changed: Changed, entries: Iterable[Entry], task: str) -> List[str]:
+    """Return those of ``renewed``, which got a new DBIID since the newest set began, of which no backup followed.
+
+    One that the newest set's own ``task`` (``MODE/START``) copied may have got it before that; of it the inventory alone decides.
+    """
+    taken = {entry.database for entry in changed.entries}
+    latest = newest(entries, ("FULL", "INCR"))
+    own = {path for path, entry in latest.items() if f"{entry.mode}/{entry.start}" == task}
+    return sorted(set(renewed) - taken - own)
+
+
 def _renewed_in_full(entries: List[Entry], sets: Optional[Dict[str, Any]], databases: Dict[str, str]) -> List[str]:
     """Return the databases that the newest full set saved under another DBIID than the backup before it, where a log set older
     than it is continued: its history leads up to the full set, and those databases do not follow."""

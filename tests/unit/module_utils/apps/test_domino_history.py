@@ -181,6 +181,14 @@ def test_databases_are_taken_when_no_set_holds_their_newest_copy(tmp_path: Path)
     assert logs.changed_databases(entries, sets, here, ["b"]).renewed == []
 
 
+def test_a_database_with_a_new_dbiid_that_no_backup_followed_is_missed(tmp_path: Path) -> None:
+    entries = [database("FULL", "1", path, tmp_path) for path in ("a.nsf", "b.nsf", "c.nsf")]
+    entries += [database("INCR", "2", "b.nsf", tmp_path), database("INCR", "3", "c.nsf", tmp_path)]
+    changed = logs.Changed([entries[-1]], [], [])
+    assert logs.unsaved(["a.nsf", "b.nsf", "c.nsf"], changed, entries, "INCR/2") == ["a.nsf"]
+    assert logs.unsaved(["a.nsf"], changed, entries, "FULL/1") == [], "it may have got it before its copy"
+
+
 def test_databases_that_a_full_set_in_between_saved_anew_make_a_gap_before_it(tmp_path: Path) -> None:
     entries = [database("FULL", "1", path, tmp_path) for path in ("a.nsf", "b.nsf")]
     entries += [database("FULL", "2", path, tmp_path) for path in ("a.nsf", "b.nsf")]
