@@ -163,7 +163,7 @@ def changed_databases(
 def unsaved(renewed: Iterable[str], changed: Changed, entries: Iterable[Entry], task: str) -> List[str]:
     """Return those of ``renewed``, which got a new DBIID since the newest set began, of which no backup followed.
 
-    One that the newest set's own ``task`` (``MODE/START``) copied may have got it before that; the inventory alone decides then.
+    One that the newest set's own ``task`` (``MODE/START``) copied may have got it before that: the inventory decides.
     """
     taken = {entry.database for entry in changed.entries}
     latest = newest(entries, ("FULL", "INCR"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from ... import layout
-from ...checks import Check, new_check, new_directory_check, space_check
+from ...checks import Check, new_check, side_check, space_check
 from ...errors import BackstayError
 from ...files import free_bytes
 from ...yard import yard
@@ -40,7 +40,7 @@ def inspect_target(options: Options, action: str) -> Dict[str, Any]:
     if action == "restore" and single:
         checks += _single_checks(options)
     elif action == "restore" and side:
-        checks.append(new_directory_check(place, empty=not (place.is_dir() and os.listdir(str(place)))))
+        checks.append(side_check(options["restore_to"], [item["folder"] for item in facts["folders"]]))
     elif action == "restore":
         checks += [_service_check(service), *_folder_checks(facts)]
     return {"checks": checks, "facts": facts}
