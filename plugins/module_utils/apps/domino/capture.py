@@ -226,7 +226,7 @@ def _note_gap(job: Job, databases: List[str], begin: str, end: str) -> None:
 def _assigned_since(host: server.Server, place: server.Mark, databases: Dict[str, str], exclude: List[str]) -> Set[str]:
     """Return the databases that got a new DBIID since a mark of the console, as far as its file still says so."""
     said = console.assigned(server.since(host, place), host.words)
-    files = [file if file.startswith("/") else f"{host.data}/{file}" for file in said]
+    files = [places.real(file if file.startswith("/") else f"{host.data}/{file}") for file in said]
     # The server names a linked database by its logical place.
     logical = {f"{host.data}/{path}": path for path in databases}
     paths = {logical.get(file) or places.of_database(file, databases) for file in files}

@@ -53,6 +53,8 @@ def _services(options: Options) -> List[Dict[str, Any]]:
 def _inspect(options: Options, checks: List[Check], facts: Facts) -> None:
     given = dict(options["server"])
     settings = _settings(given, checks)
+    # One spelling of every place: what a restore puts together is found by it.
+    given.update(data=settings.data, ini=places.real(given["ini"]))
     found = places.scan(Path(settings.data))
     host = server.server_from(given)
     facts.update(
@@ -91,8 +93,14 @@ def _settings(given: Dict[str, Any], checks: List[Check]) -> ini.Settings:
     path = Path(given["ini"])
     if not path.is_file():
         _fail(checks, "NOTES.INI", f"there is no {path}", "set app_domino_data or app_domino_ini")
-    settings = ini.settings(read_plain(Path(os.path.realpath(str(path))), _INI_BYTES))
-    if os.path.realpath(settings.data) != os.path.realpath(given["data"]):
+    found = ini.settings(read_plain(Path(os.path.realpath(str(path))), _INI_BYTES))
+    settings = found._replace(
+        data=os.path.realpath(found.data) if found.data else "",
+        log=os.path.realpath(found.log) if found.log else "",
+        daos=os.path.realpath(found.daos) if found.daos else "",
+        keys={key: places.real(file) for key, file in found.keys.items()},
+    )
+    if settings.data != os.path.realpath(given["data"]):
         detail = f"{path} names the data directory {settings.data or '(none)'}, app_domino_data is {given['data']}"
         _fail(checks, "NOTES.INI", detail, "set app_domino_data and app_domino_ini to those of one server")
     if not Path(settings.data).is_dir():
@@ -116,7 +124,7 @@ def _owner(account: str) -> Tuple[int, int]:
 def _id_files(settings: ini.Settings, options: Options, checks: List[Check]) -> List[str]:
     """Return the ID files: those that NOTES.INI names, those at the top of the data directory, those of the operator."""
     top = sorted(str(path) for path in Path(settings.data).glob("*.[iI][dD]") if path.is_file())
-    files = list(dict.fromkeys([*settings.keys.values(), *top, *options["id_files"]]))
+    files = list(dict.fromkeys([*settings.keys.values(), *top, *map(places.real, options["id_files"])]))
     missing = [file for file in files if not Path(file).is_file()]
     if missing:
         hint = "without it server-encrypted databases and attachments of a restore are unreadable; check NOTES.INI"

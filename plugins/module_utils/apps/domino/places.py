@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -67,15 +68,24 @@ def _target(link: Path) -> str:
     """Return the absolute path in a link file; empty for a file that is no link."""
     lines = read_plain(link).splitlines()
     first = lines[0].strip() if lines else ""
-    return os.path.normpath(first) if first.startswith("/") and first.isprintable() else ""
+    return real(first) if first.startswith("/") and first.isprintable() else ""
+
+
+def real(path: str) -> str:
+    """Return the one spelling of a path, links in its folders resolved; empty for an empty one.
+
+    POSIX lets two slashes at the beginning stand, Linux knows no such root.
+    """
+    above, name = os.path.split(re.sub("^//+", "/", path))
+    return os.path.normpath(os.path.join(os.path.realpath(above), name)) if path else ""
 
 
 def _follow(path: str, target: str, found: Found, depth: int) -> None:
     if not Path(target).is_dir():
         raise CommandFailed(f"the link {path} leads to {target}, which is no folder", "mend or remove the link")
     logical = path[: -len(".dir")]
-    found.folders[logical] = target
-    _scan(Path(target), logical + "/", found, depth - 1)
+    found.folders[logical] = os.path.realpath(target)
+    _scan(Path(found.folders[logical]), logical + "/", found, depth - 1)
 
 
 def left_out(database: str, patterns: Iterable[str]) -> bool:

@@ -54,6 +54,14 @@ def test_links_of_folders_and_of_databases_are_followed(data: Path, tmp_path: Pa
     assert found.links == {"apps/parts.nsf": f"{tmp_path}/linked/parts.nsf"}
 
 
+def test_a_place_has_one_spelling(tmp_path: Path) -> None:
+    (tmp_path / "disk/archive").mkdir(parents=True)
+    (tmp_path / "local").symlink_to(tmp_path / "disk")
+    assert places.real(f"//{tmp_path}/local/../local/archive") == f"{tmp_path}/disk/archive"
+    assert places.real("//local/notesdata/x.nsf") == "/local/notesdata/x.nsf"
+    assert places.real("") == ""
+
+
 def test_a_link_that_leads_nowhere_is_told(data: Path) -> None:
     (data / "gone.dir").write_text("/nowhere/at/all\n")
     with pytest.raises(CommandFailed, match=r"gone\.dir leads to /nowhere/at/all"):
