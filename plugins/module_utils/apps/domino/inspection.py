@@ -55,32 +55,36 @@ def _inspect(options: Options, checks: List[Check], facts: Facts) -> None:
     settings = _settings(given, checks)
     # One spelling of every place: what a restore puts together is found by it.
     given.update(data=settings.data, ini=places.real(given["ini"]))
-    found = places.scan(Path(settings.data))
-    host = server.server_from(given)
-    facts.update(
-        server=given,
-        data=settings.data,
-        ini=given["ini"],
-        account=host.account,
-        owner=list(_owner(host.account)),
-        style=settings.style,
-        log=settings.log,
-        daos=settings.daos,
-        ids=_id_files(settings, options, checks),
-        links=found.links,
-        linked_folders=found.folders,
-        databases=len(found.databases),
-        target="",
-    )
-    console.patterns(host.patterns), tasks.command("-b", options["exclude"], verbose=False)  # raise for what is wrong in them
+    host, found = server.server_from(given), places.scan(Path(settings.data))
+    console.patterns(host.patterns)
+    tasks.command("-b", options["exclude"], verbose=False)  # raises for a pattern that cannot be said
+    facts.update(_described(given, settings, found), ids=_id_files(settings, options, checks))
     _method(options, host, checks, facts)
     facts["data_bytes"] = sum(max(0, places.regular(Path(file))) for file in found.databases.values())
     facts["log_bytes"] = _log_checks(options, host, settings, checks, facts)
-    facts["folders"] = _folders(options, settings, found, facts)
-    facts["files_bytes"] = sum(item["bytes"] for item in facts["folders"])
+    full = facts["kind"] == "full"
+    facts["folders"] = _folders(options, settings, found, facts) if full else []
     if facts["method"] == "native":
         _target(host, checks, facts)
-    facts["places"] = _places(facts)
+    facts["places"] = _places(facts) if full else {}
+
+
+def _described(given: Dict[str, Any], settings: ini.Settings, found: places.Found) -> Facts:
+    """Return what is known of the server before anything is asked of it."""
+    return {
+        "server": given,
+        "data": settings.data,
+        "ini": given["ini"],
+        "account": given["account"],
+        "owner": list(_owner(given["account"])),
+        "style": settings.style,
+        "log": settings.log,
+        "daos": settings.daos,
+        "links": found.links,
+        "linked_folders": found.folders,
+        "databases": len(found.databases),
+        "target": "",
+    }
 
 
 def _fail(checks: List[Check], name: str, detail: str, hint: str) -> None:
