@@ -22,5 +22,5 @@ integration: venv ## All tests of the whole product on the rehearsal fleet (SHOR
 	@$(WITH_LAB) $(BIN)/pytest -q -n 2 --dist loadfile --durations=20 $(SHORT) tests/integration
 
 test: venv ## Everything in its short form: unit, local, conformance, integration, faults (needs root for the lab)
-	@$(MAKE) --no-print-directory unit local
-	@$(MAKE) --no-print-directory conformance integration faults-short SHORT=--short
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory local conformance integration faults-short SHORT=--short

@@ -9,12 +9,21 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan
+from lab_tools import short_form
 from unit.conftest import limited, sandbox, stocked, stocked_repository
 from unit.support.backups import LIVE
 from unit.support.sandbox import Sandbox
 from unit.support.trees import plant
 
 __all__ = ["hang_limit", "sandbox", "stocked", "stocked_repository"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    short_form.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(short_form)
 
 
 @pytest.fixture(autouse=True)

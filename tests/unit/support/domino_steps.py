@@ -189,7 +189,7 @@ class Domino:
                 *({"name": "swap", "swap": item} for item in swaps),
                 call("mark_console"),
                 self.service("started"),
-                call("check_restored", seconds=20, settle=0, check=[]),
+                call("check_restored", seconds=goal.get("options", {}).get("wait", 20), settle=0, check=[]),
                 *(
                     {"name": "discard", "discard": {"path": above.replace("{yard}", item["yard"])}}
                     for item in facts["landings"]
