@@ -17,7 +17,7 @@ from ... import layout
 from ...errors import BadInput, CommandFailed, IntegrityError
 from ...files import let_through, private_directory
 from ...process import last_line, run, spell_status
-from . import console, ini, planning
+from . import console, ini, places, planning
 from .extents import name_of
 from .gathering import INDEX
 
@@ -33,7 +33,8 @@ class Landed:
 
         self.job, self.facts = job, job.specification["facts"]
         self.plan, self.source = planned(job.specification), job.specification["facts"]["source"]
-        self._above = str(arguments["above"])
+        above = str(arguments["above"])
+        self._above = above if "{yard}" in above else os.path.realpath(above)
         self.scratch = Path(self.above(self.facts["yard"]))
         self.logs = self.scratch / "logs"
         self.account = self.facts["server"]["account"]
@@ -47,12 +48,17 @@ class Landed:
         """Return the folder in which everything of one yard lands; the role names it, with or without ``{yard}``."""
         return self._above.replace("{yard}", yard)
 
-    def make_like(self, folder: Path, place: str) -> None:
-        """Give ``folder`` the owner and mode that ``place`` had on the saved server."""
-        user, group, mode = self.source["places"][place]
-        user, group = (self.owner[n] if number == self.source["owner"][n] else number for n, number in enumerate((user, group)))
-        os.chown(str(folder), user, group)
-        folder.chmod(mode)
+    def let_account_through(self, folder: Path) -> None:
+        """Let the server's account reach what it owns in ``folder``, where that lies in Backstay's own places."""
+        root = Path(os.path.realpath(str(layout.ROOT)))
+        if root in folder.parents:
+            let_through(folder, root)
+
+    def make_like(self, path: Path, saved: List[int]) -> None:
+        """Give ``path`` the ``saved`` owner, group and mode; the account has the numbers of this host."""
+        ids = [own if number == former else number for number, former, own in zip(saved, self.source["owner"], self.owner)]
+        os.chown(str(path), *ids)
+        path.chmod(saved[2])
 
     def _indexes(self) -> Dict[str, Dict[str, Any]]:
         """Return what each landed set of logs holds, every one held against its manifest."""
@@ -91,8 +97,7 @@ def assemble(job: Job, arguments: Dict[str, Any]) -> None:
     which all of a ``{yard}`` landed), roll_forward, timeout.
     """
     landed = Landed(job, arguments)
-    if layout.ROOT in landed.scratch.parents:
-        let_through(landed.scratch, layout.ROOT)
+    landed.let_account_through(landed.scratch)
     for name in ("alone", "log", "recovery"):  # what is made here beside what landed
         job.folder.note_made("directory", str(landed.scratch / name))
     job.seen["domino"] = {"files": [], "landed": landed}
@@ -121,15 +126,21 @@ def _place(landed: Landed, database: str, base: planning.Base) -> Path:
         place = str(landed.scratch / "alone" / database)
         landed.job.seen["domino"]["files"].append([place, file])
     if database in landed.source["links"]:
-        link = Path(landed.layout.landing(f"{landed.source['data']}/{database}"))
-        _make_folder(landed, link.parent)
-        link.write_text(file + "\n", encoding="utf-8")
-        os.chown(str(link), *landed.owner)
+        _write_link(landed, database)
     copy = landed.copy_of(database, base)
     if not copy.is_file() or copy.is_symlink():
         raise IntegrityError(f"set {base.set} holds no copy of {database}", "restore another set")
     _move(landed, copy, Path(place))
     return Path(place)
+
+
+def _write_link(landed: Landed, database: str) -> None:
+    """Write the text file that leads to a linked database, with the owner and mode that it had."""
+    link = Path(landed.layout.landing(landed.layout.entry_of(database)))
+    _make_folder(landed, link.parent)
+    with open(str(link), "w", encoding="utf-8", opener=_no_link) as stream:
+        stream.write(landed.source["links"][database] + "\n")
+    landed.make_like(link, landed.source["link_files"][database])
 
 
 def _make_folder(landed: Landed, folder: Path) -> None:
@@ -202,7 +213,8 @@ def _recovery_server(landed: Landed, place: Path) -> Dict[str, str]:
     for number, path in landed.extents().items():
         os.link(str(path), str(log / name_of(number)))
     keys = {}
-    for key, name in ini.settings(_saved_ini(landed)[0]).keys.items():
+    for key, said in ini.settings(_saved_ini(landed)[0]).keys.items():
+        name = places.real(said)
         number = landed.source["ids"].index(name) if name in landed.source["ids"] else -1
         if number >= 0:
             keys[key] = str(landed.scratch / "ids" / str(number) / Path(name).name)
@@ -232,7 +244,7 @@ def _bring_extents(landed: Landed) -> int:
         _move(landed, path, folder / name_of(number))
         os.chown(str(folder / name_of(number)), *landed.owner)
     if landed.source["log"] in landed.source["places"]:
-        landed.make_like(folder, landed.source["log"])
+        landed.make_like(folder, landed.source["places"][landed.source["log"]])
     return len(landed.extents()) if landed.source["style"] == "archive" else 0
 
 
@@ -289,9 +301,10 @@ def _copy(landed: Landed, source: Path, target: Path) -> None:
     _make_folder(landed, target.parent)
     if target.is_symlink():
         raise IntegrityError(f"{target} in the set is a link, and nothing is written through it", "restore another set")
-    shutil.copyfile(str(source), str(target))
-    os.chown(str(target), status.st_uid, status.st_gid)
-    target.chmod(status.st_mode & 0o7777)
+    with source.open("rb") as reader, open(str(target), "wb", opener=_no_link) as writer:
+        shutil.copyfileobj(reader, writer)
+        os.fchown(writer.fileno(), status.st_uid, status.st_gid)
+        os.fchmod(writer.fileno(), status.st_mode & 0o7777)
 
 
 def _bring_linked(landed: Landed) -> None:

@@ -43,7 +43,8 @@ def exchange_files(job: Job, arguments: Dict[str, Any]) -> None:
 
 def _make_places(job: Job, exchanged: List[str]) -> None:
     """Make the folders again that the saved server had and this host has not: nobody knows them after a total loss."""
-    for place in sorted(job.seen["domino"]["landed"].source["places"]):
+    landed = job.seen["domino"]["landed"]
+    for place, saved in sorted(landed.source["places"].items()):
         folder = Path(place)
         if place in exchanged or folder.exists():
             continue
@@ -51,7 +52,7 @@ def _make_places(job: Job, exchanged: List[str]) -> None:
             if not above.exists():
                 job.folder.note_made("parent", str(above))
                 above.mkdir(mode=0o755)
-        job.seen["domino"]["landed"].make_like(folder, place)
+        landed.make_like(folder, saved)
         job.seen["checks"].append({"name": "folder made again", "status": "ok", "detail": place})
 
 

@@ -81,6 +81,7 @@ def _described(given: Dict[str, Any], settings: ini.Settings, found: places.Foun
         "log": settings.log,
         "daos": settings.daos,
         "links": found.links,
+        "link_files": found.link_files,
         "linked_folders": found.folders,
         "databases": len(found.databases),
         "target": "",

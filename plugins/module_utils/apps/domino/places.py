@@ -27,16 +27,17 @@ _DEPTH = 8  # links that lead to links
 
 class Found(NamedTuple):
     """``databases``: file by logical path; ``folders``: linked folder by the logical path of its link; ``links``: linked file
-    by the logical path of its link."""
+    by the logical path of its link; ``link_files``: owner, group and mode of the link itself."""
 
     databases: Dict[str, str]
     folders: Dict[str, str]
     links: Dict[str, str]
+    link_files: Dict[str, List[int]]
 
 
 def scan(data: Path) -> Found:
     """Return what lies in the data directory. Raise CommandFailed for a link that leads nowhere."""
-    found = Found({}, {}, {})
+    found = Found({}, {}, {}, {})
     _scan(data, "", found, _DEPTH)
     return found
 
@@ -54,7 +55,8 @@ def _scan(folder: Path, prefix: str, found: Found, depth: int) -> None:
         elif name.lower().endswith(SUFFIXES):
             target = _target(folder / name)
             if target:
-                found.links[path] = str(target)
+                found.links[path] = target
+                found.link_files[path] = owner_and_mode(str(folder / name))
             found.databases[path] = str(target or folder / name)
 
 
@@ -109,12 +111,13 @@ def regular(path: Path) -> int:
 
 def described(folders: Iterable[str]) -> Dict[str, List[int]]:
     """Return owner, group and mode of those of ``folders`` that are there."""
-    found = {}
-    for folder in filter(None, dict.fromkeys(folders)):
-        if Path(folder).is_dir():
-            status = Path(folder).stat()
-            found[folder] = [status.st_uid, status.st_gid, status.st_mode & 0o7777]
-    return found
+    return {folder: owner_and_mode(folder) for folder in filter(None, dict.fromkeys(folders)) if Path(folder).is_dir()}
+
+
+def owner_and_mode(path: str) -> List[int]:
+    """Return owner, group and mode."""
+    status = os.lstat(path)
+    return [status.st_uid, status.st_gid, status.st_mode & 0o7777]
 
 
 def below(path: str, folder: str) -> bool:

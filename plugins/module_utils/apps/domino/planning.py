@@ -92,8 +92,10 @@ class Layout(NamedTuple):
 
     def file_of(self, database: str) -> str:
         """Return the path on the server of the file that a database is in."""
-        if database in self.links:
-            return self.links[database]
+        return self.links.get(database) or self.entry_of(database)
+
+    def entry_of(self, database: str) -> str:
+        """Return the path on the server of the directory entry of a database, be it a link."""
         names = [name for name in self.linked_folders if database.startswith(name + "/")]
         if names:
             name = max(names, key=len)

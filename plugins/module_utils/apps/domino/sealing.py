@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 # Of the facts of preflight, what a restore of the set needs.
 _KEPT = (
-    *("method", "style", "release", "data", "ini", "log", "daos", "account", "owner", "ids", "links", "linked_folders"),
-    *("target", "places"),
+    *("method", "style", "release", "data", "ini", "log", "daos", "account", "owner", "ids", "links", "link_files"),
+    *("target", "places", "linked_folders"),
 )
 
 

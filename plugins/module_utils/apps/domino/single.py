@@ -11,9 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
-from ... import layout
 from ...errors import BadInput, CommandFailed
-from ...files import let_through, private_directory
+from ...files import private_directory
 from ...process import last_line, spell_status
 from . import console, places, planning, server
 from .assembling import Landed
@@ -36,8 +35,7 @@ def restore_database(job: Job, arguments: Dict[str, Any]) -> None:
         raise BadInput(f"the planned sets hold no database {database}", f"they hold {near}")
     base = chosen[database]
     copy, logs = landed.copy_of(database, base), _extents_for(landed)
-    if layout.ROOT in copy.parents:
-        let_through(copy.parent, layout.ROOT)
+    landed.let_account_through(copy.parent)
     os.chown(str(copy), *landed.owner)
     values = {"database": database, "target": target, "file": str(copy), "logs": str(logs) if base.roll else ""}
     # A moment in any case: the live log goes on, and with it what is to be undone.
