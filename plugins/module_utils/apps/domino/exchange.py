@@ -34,7 +34,10 @@ def exchange_files(job: Job, arguments: Dict[str, Any]) -> None:
         return
     aside.set_aside(job.folder.path, job.specification["run"], "the server's single files", [str(pair[1]) for pair in files])
     for source, target in files:
-        _bring(source, target)
+        try:
+            _bring(source, target)
+        except OSError as error:
+            raise CommandFailed(f"{target} cannot be written from {source}: {error.strerror}", "look at both places") from error
     places = aside.finish(job.folder.path)
     if places:
         job.seen.setdefault("aside", []).append(places)
@@ -48,11 +51,14 @@ def _make_places(job: Job, exchanged: List[str]) -> None:
         folder = Path(place)
         if place in exchanged or folder.exists():
             continue
-        for above in reversed([folder, *folder.parents]):
-            if not above.exists():
-                job.folder.note_made("parent", str(above))
-                above.mkdir(mode=0o755)
-        landed.make_like(folder, saved)
+        try:
+            for above in reversed([folder, *folder.parents]):
+                if not above.exists():
+                    job.folder.note_made("parent", str(above))
+                    above.mkdir(mode=0o755)
+            landed.make_like(folder, saved)
+        except OSError as error:
+            raise CommandFailed(f"{folder} cannot be made again: {error.strerror}", "make it, then run again") from error
         job.seen["checks"].append({"name": "folder made again", "status": "ok", "detail": place})
 
 
