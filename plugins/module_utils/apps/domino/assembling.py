@@ -101,12 +101,22 @@ def assemble(job: Job, arguments: Dict[str, Any]) -> None:
     for name in ("alone", "log", "recovery"):  # what is made here beside what landed
         job.folder.note_made("directory", str(landed.scratch / name))
     job.seen["domino"] = {"files": [], "landed": landed}
+    try:
+        _put_together(landed, list(arguments.get("roll_forward") or []), float(arguments["timeout"]))
+    except OSError as error:
+        place = error.filename or landed.scratch
+        raise CommandFailed(f"{place} cannot be written: {error.strerror}", "nothing of the live server was changed") from error
+    for name in ("recovery", "databases", "logs"):
+        shutil.rmtree(str(landed.scratch / name), ignore_errors=True)
+
+
+def _put_together(landed: Landed, words: List[str], timeout: float) -> None:
     if landed.native:
         chosen = planning.bases(landed.plan, landed.saved(), landed.indexes)
         placed = {path: _place(landed, path, base) for path, base in sorted(chosen.items())}
         _note_missing(landed, chosen)
         rolled = [(path, str(placed[path])) for path, base in sorted(chosen.items()) if base.roll]
-        roll_forward(landed, rolled, list(arguments.get("roll_forward") or []), float(arguments["timeout"]))
+        roll_forward(landed, rolled, words, timeout)
         _bring_attachments(landed)
         count = _bring_extents(landed)
     else:
@@ -114,8 +124,6 @@ def assemble(job: Job, arguments: Dict[str, Any]) -> None:
         count = 0
     _bring_configuration(landed, recreate=count > 0)
     _give(landed)
-    for name in ("recovery", "databases", "logs"):
-        shutil.rmtree(str(landed.scratch / name), ignore_errors=True)
 
 
 def _place(landed: Landed, database: str, base: planning.Base) -> Path:
