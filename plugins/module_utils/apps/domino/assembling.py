@@ -97,7 +97,6 @@ def assemble(job: Job, arguments: Dict[str, Any]) -> None:
     which all of a ``{yard}`` landed), roll_forward, timeout.
     """
     landed = Landed(job, arguments)
-    landed.let_account_through(landed.scratch)
     for name in ("alone", "log", "recovery"):  # what is made here beside what landed
         job.folder.note_made("directory", str(landed.scratch / name))
     job.seen["domino"] = {"files": [], "landed": landed}
@@ -198,6 +197,7 @@ def roll_forward(landed: Landed, databases: List[Tuple[str, str]], words: List[s
         return
     if not words:
         raise BadInput("no command to roll forward is configured", "set app_domino_roll_forward, or restore a full set")
+    landed.let_account_through(landed.scratch)
     place = landed.scratch / "recovery"
     values = _recovery_server(landed, place)
     _give(landed)

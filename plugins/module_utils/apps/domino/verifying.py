@@ -28,6 +28,8 @@ def check_duplicates(job: Job, arguments: Dict[str, Any]) -> None:
     chosen = planning.bases(landed.plan, saved, landed.indexes)
     detail = f"{len(chosen)} databases, {len(landed.extents())} extents"
     job.seen["checks"].append({"name": "contents", "status": "ok", "detail": detail})
+    for folder in sorted({landed.copy_of(path, base).parent for path, base in chosen.items()}):
+        landed.let_account_through(folder)
     _roll(job, landed, chosen, arguments)
     words = list(arguments.get("verify") or [])
     if not words:
