@@ -127,6 +127,10 @@ WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
 BOTH = {"backstay_facts": powershare("mail", "catalog")}
 HOOKS = {"app_files_before": ["/opt/ledger/freeze"], "app_files_after": ["/opt/ledger/thaw"]}
 OWN_WAYS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
+    "domino": {
+        "prepare offline": ("prepare", {"backstay_facts": dict(FACTS["domino"], method="offline")}),
+        "restore one": ("restore", {"app_domino_database": "a.nsf", "app_domino_database_target": "b.nsf"}),
+    },
     "files": {"prepare hooks": ("prepare", HOOKS), "restore hooks": ("restore", HOOKS)},
     "powershare": {"prepare both": ("prepare", BOTH), "restore both": ("restore", BOTH)},
 }
@@ -346,3 +350,17 @@ def test_a_domino_backup_follows_the_order_of_its_source(kept: dict[str, Any]) -
     assert [step["capture"]["artifact"] for step in steps if "capture" in step] == ["logs"]
     calls = [step["app"]["call"] for step in steps if "app" in step]
     assert calls == ["begin", "back_up_logs", "back_up_changed", "arrange_logs"], "extents before changed databases"
+
+
+def test_a_domino_server_without_its_own_backup_task_is_stopped_for_its_picture_only(kept: dict[str, Any]) -> None:
+    """DOM-1, DOM-5: the complete copy, then NOTES.INI and ID files; what takes long comes after the start."""
+    steps = kept["domino prepare offline"]["steps"]
+    told = [step.get("app", {}).get("call") or step.get("service", {}).get("state") or step_type(step) for step in steps]
+    rest = ["gather_configuration", "capture", "capture"]
+    first = ["begin", "copy_ahead", "stopped", "confirm_down", "picture", "confirm_quit", "resumed", "archive"]
+    assert told == [*first, *rest]
+
+
+def test_one_domino_database_stops_nothing(kept: dict[str, Any]) -> None:
+    assert not {"service", "swap"} & set(types(kept, "domino restore one"))
+    assert types(kept, "domino restore one")[-2:] == ["app", "discard"]
