@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The Domino software as its stand-in, its account, one server and the mail that reaches it: host.sh [option of lab-create ...]
+# NEVER_STARTED in the environment: the server is set up and left alone, for restores.
 set -eu
 software=/opt/hcl/domino
 id notes > /dev/null 2>&1 || useradd --create-home --shell /bin/bash notes
@@ -26,5 +27,6 @@ if [ ! -e "$software/standin.json" ] || [ ! -e /local/notesdata ]; then
     chown -R notes:notes /local /var/lib/domino-standin
     [ ! -d /etc/domino ] || chown -R notes:notes /etc/domino
 fi
+[ -z "${NEVER_STARTED:-}" ] || exit 0
 systemctl --quiet enable domino.service mailwriter.service
 systemctl start domino.service mailwriter.service
