@@ -4,7 +4,7 @@ APP ?= mysql
 FAULTS ?= full
 FAULTS_SEED ?=
 # Those of tests/faults/subjects.py. APP names one of them, or an app: all of its subjects, one after the other.
-FAULT_SUBJECTS := mariadb mariadb-pitr mysql-9 mysql-9-pitr files powershare oracle
+FAULT_SUBJECTS := mariadb mariadb-pitr mysql-9 mysql-9-pitr files powershare oracle domino
 FAULTS_OF_mysql := mariadb mariadb-pitr mysql-9 mysql-9-pitr
 # What the short form says of MySQL 9 it would say of MariaDB again: the engine's part. Subjects that run side by side have labs and
 # ports of their own.
@@ -14,6 +14,7 @@ faults-short-mariadb-pitr: export BACKSTAY_LAB_PORT := 47200
 faults-short-files: export BACKSTAY_LAB_PORT := 47400
 faults-short-powershare: export BACKSTAY_LAB_PORT := 47600
 faults-short-oracle: export BACKSTAY_LAB_PORT := 47800
+faults-short-domino: export BACKSTAY_LAB_PORT := 46800
 
 .PHONY: faults faults-short
 

@@ -36,6 +36,7 @@ SHORT = frozenset(
         "test_resource_forks_that_are_lost_on_the_way_back",
         "test_disk_full_while_stopped",
         "test_a_piece_that_is_cut_off_or_exchanged_is_no_set",
+        "test_the_upload_fails_after_the_log_was_consumed",
     }
 )
 

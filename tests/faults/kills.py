@@ -17,12 +17,12 @@ KILLS = {"short": 5, "full": 30}
 _PROGRAM = Path(__file__).with_name("random_kills.py")
 
 
-def kill_at_random_moments(scene: Scene, tell: Callable[[str, object], None]) -> None:
+def kill_at_random_moments(scene: Scene, tell: Callable[[str, object], None], **variables: object) -> None:
     """Demand that the application is active after each of many kills; what came too late to hurt is a good set.
 
     ``tell`` (pytest's ``record_property``) gets where the kills fell, for the summary of the run.
     """
-    record = scene.backup().records[-1]
+    record = scene.backup(**variables).records[-1]
     wanted = {"run": record["run"], "count": KILLS[MODE], "longest": seconds(record), "seed": SEED}
     wanted["service"] = scene.subject.service
     limit = 60 + 60 * KILLS[MODE]
@@ -47,10 +47,10 @@ def told(kills: list[dict[str, Any]]) -> str:
     return f"{steps}; {sum(kill['down'] for kill in kills)} while the application was down"
 
 
-def kill_while_held_down(scene: Scene) -> None:
+def kill_while_held_down(scene: Scene, **variables: object) -> None:
     """Kill the worker in the middle of a stop; the release brings the application back."""
     scene.gates.close("stop")
-    running = scene.start("backup")
+    running = scene.start("backup", **variables)
     scene.gates.await_reached("stop")
     scene.hit(running, hit="worker")
     scene.gates.open("stop")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lab_tools import oracle, powershare, shop, tally
+from lab_tools import domino, oracle, powershare, shop, tally
+from lab_tools.domino_standin import Document
 from lab_tools.fleet import Fleet
 from lab_tools.waiting import wait_until
 
@@ -224,6 +225,40 @@ class OracleSubject:
         return oracle.check(self._fleet, self.host, known=known)
 
 
+class DominoSubject:
+    """A Domino server with archive-style logs (its stand-in), to which mail keeps arriving; one module of tests is its own."""
+
+    staging_waits = True  # the backup task counts what it wrote as archived, so every kind with logs is salvaged
+    app = "domino"
+    module = "test_domino"
+    host = domino.ARCHIVE
+    service = domino.SERVICE
+    yard = f"{domino.DATA}/../.backstay-notesdata"
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._server = domino.Server(fleet, self.host)
+
+    def prepare(self) -> None:
+        """Have the server running in good order and mail arriving, whatever ran before."""
+        self._server.repair()
+        self._server.forget_confirmed()
+        self._server.start_writer()
+
+    def mark(self) -> Document:
+        """Return a document that is confirmed from now on: it must never be missed again."""
+        return self._server.goes_on()
+
+    def prove(self, known: Document) -> dict[str, Any]:
+        """Prove that the server runs, that mail arrives, that nothing that it ever confirmed is missing."""
+        wait_until(self._server.running, "the server runs", 90)
+        self.mark()
+        return self._server.prove(known, confirmed=True)
+
+    def main_process(self) -> str:
+        """Return the process id of the server."""
+        return self._server.main_process()
+
+
 SUBJECTS: dict[str, Any] = {
     "mariadb": MysqlSubject,
     "mariadb-pitr": MariadbLogsSubject,
@@ -232,5 +267,6 @@ SUBJECTS: dict[str, Any] = {
     "files": FilesSubject,
     "powershare": PowerShareSubject,
     "oracle": OracleSubject,
+    "domino": DominoSubject,
 }
 Subject = MysqlSubject

@@ -22,6 +22,7 @@ SERVICE, WRITER = "domino.service", "mailwriter.service"
 CONFIRMED = "/var/lib/mailwriter/confirmed.log"
 OWN = "/var/lib/domino-standin"
 MAIL = ("mail/anna.nsf", "mail/bernd.nsf", "mail/Zoë Müller.nsf", "archive/year 2025.nsf", "apps/orders.nsf")
+_KILL = f"systemctl kill --signal=KILL {SERVICE} || true; systemctl stop {SERVICE}; systemctl reset-failed"
 BACKUPS = "dominobackup.nsf"  # the backup task's own database: it changes with every backup
 
 
@@ -178,8 +179,7 @@ class Server:
         backup target) and what another server of the domain could give back; prove the loss."""
         self.stop_writer()
         self.shell(
-            f"systemctl kill --signal=KILL {SERVICE} || true; systemctl stop {SERVICE}; systemctl reset-failed {SERVICE} || true;"
-            f" find /local -mindepth 1 -delete; rm -f {self.ini}; find {OWN}/partner -mindepth 1 -delete;"
+            f"{_KILL}; find /local -mindepth 1 -delete; rm -f {self.ini}; find {OWN}/partner -mindepth 1 -delete;"
             ' test -z "$(ls -A /local)"'
         )
         found = self.check()
@@ -205,7 +205,7 @@ class Server:
 
     def renew(self) -> None:
         """Throw everything away and set the server up anew; the record of confirmed documents begins anew, too."""
-        self.shell(f"systemctl kill --signal=KILL {SERVICE} || true; systemctl stop {SERVICE}; systemctl reset-failed; rm -rf {DATA}")
+        self.shell(f"{_KILL}; rm -rf {DATA}")
         self.fleet.up(only=[self.host])
 
 
