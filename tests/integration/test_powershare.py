@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from lab_tools import jobs, repository
 from lab_tools.fleet import CHECKOUT, OFFSITE, Fleet
+from lab_tools.mutants import mutant
 from lab_tools.playbooks import Playbooks, Run, kill_whole
 from lab_tools.powershare import CATALOGS, Server, catalogs, in_order, mail
 from lab_tools.waiting import wait_until
@@ -289,19 +289,6 @@ def test_two_servers_of_one_machine_are_quit_one_after_the_other_and_both_come_b
 
 
 # Roles that would make worthless sets (mutants)
-
-
-def mutant(base: Path, *changes: tuple[str, str, str]) -> dict[str, str]:
-    """Return the environment of a copy of the collection with ``changes`` (file, text, other text) made to it."""
-    place = base / "ansible_collections" / "backstay" / "fleet"
-    for name in ("plugins", "roles", "meta"):
-        shutil.copytree(CHECKOUT / name, place / name)
-    shutil.copy(CHECKOUT / "galaxy.yml", place)
-    for file, old, new in changes:
-        text = (place / file).read_text()
-        assert old in text, f"{file} has no {old!r}"
-        (place / file).write_text(text.replace(old, new))
-    return {"ANSIBLE_COLLECTIONS_PATH": str(base)}
 
 
 PREPARE = "roles/app_powershare/tasks/prepare.yml"
