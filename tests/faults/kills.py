@@ -32,8 +32,10 @@ def kill_at_random_moments(scene: Scene, tell: Callable[[str, object], None], **
     tell(f"{len(kills)} kills", told(kills))
     assert [kill for kill in kills if kill["active"] != "active"] == [], "the application did not come back"
     assert [kill for kill in kills if kill["status"] != "ok"], "no kill came in time"
-    # Those whose kill came too late; a worker that dies between commit and result leaves a set that is whole, too.
-    whole = {kill["set"] for kill in kills if kill["status"] == "ok" or kill["step"] in ("seal receipt", "end backup")}
+    # Those whose kill came too late; a worker that dies between commit and result leaves a set that is whole, too, and what
+    # was staged whole is salvaged by the run after it.
+    late = ("seal receipt", "end backup", *(("upload", "commit") if scene.subject.staging_waits else ()))
+    whole = {kill["set"] for kill in kills if kill["status"] == "ok" or kill["step"] in late}
     offered = scene.sets()
     done = {kill["set"] for kill in kills if kill["status"] == "ok"}
     assert done <= set(offered) <= whole | set(scene.good)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from faults.exchanges import WORKER_DIED
 from faults.kills import kill_at_random_moments, kill_while_held_down
-from faults.scene import Scene
+from faults.scene import Scene, warned
 from lab_tools import domino
 from lab_tools.domino import Server
 from lab_tools.playbooks import Run
@@ -77,7 +77,7 @@ def test_the_upload_fails_after_the_log_was_consumed(scene: Scene) -> None:
     demand_everything_back(scene, kept)
 
 
-@pytest.mark.parametrize("step", ["Take the log extents", "upload", "commit"])
+@pytest.mark.parametrize("step", ["Have the server back up databases that are new or have a new DBIID", "upload", "commit"])
 def test_worker_killed_in_a_log_backup(scene: Scene, step: str) -> None:
     server = server_of(scene)
     log_backup(scene)
@@ -166,8 +166,8 @@ def test_a_task_that_never_finishes(scene: Scene) -> None:
     server = server_of(scene)
     with server.knob("backup_hangs"):
         running = scene.start("backup", backstay_kind="full", app_domino_backup_timeout=6)
-        scene.failed(running, "command capture", "did not finish within 6 s")
-        attempt(scene, "full", app_domino_backup_timeout=6).refused("backup")
+        scene.failed(running, "capture", "did not finish within 6 s")
+        attempt(scene, "full", app_domino_backup_timeout=6).refused("another backup is at work all the time")
     wait_until(lambda: not at_work(server), "the task ends", 90)
 
 
@@ -200,8 +200,8 @@ def test_a_file_of_the_set_is_cut_off_before_it_is_taken(scene: Scene) -> None:
 def test_server_down(scene: Scene) -> None:
     scene.fleet.run(scene.host, "systemctl", "stop", scene.subject.service)
     try:
-        attempt(scene).refused('"code": "preflight"', "is the server up")
-        attempt(scene, "full", app_domino_method="native").refused('"code": "preflight"', "is the server up")
+        attempt(scene).refused('"code": "preflight"', "the server does not run")
+        attempt(scene, "full", app_domino_method="native").refused('"code": "preflight"', "the server does not run")
     finally:
         scene.fleet.run(scene.host, "systemctl", "start", scene.subject.service)
 
@@ -211,7 +211,7 @@ def test_server_killed_in_the_middle_of_its_backup(scene: Scene) -> None:
     server = server_of(scene)
     with server.knob("kill_at", "backup mail/anna.nsf"):
         running = scene.start("backup", backstay_kind="full")
-        scene.failed(running, "command capture", "the server ended while")
+        scene.failed(running, "capture", "the server ended while")
     scene.fleet.run(scene.host, "systemctl", "restart", scene.subject.service)
 
 
@@ -239,7 +239,7 @@ def test_a_shutdown_that_ends_in_a_kill_is_no_clean_source(scene: Scene) -> None
     server = server_of(scene)
     with shutdown_timeout(scene, 3), server.knob("quit_hangs"):
         running = scene.start("backup", backstay_kind="full", app_domino_method="offline")
-        scene.failed(running, "command application-down", "kill")
+        scene.failed(running, "command capture", "did not end by itself when it was stopped")
     wait_until(server.running, "the server is back", 60)
 
 
@@ -247,7 +247,7 @@ def test_a_server_that_does_not_end_in_time_goes_on(scene: Scene) -> None:
     server = server_of(scene)
     with server.knob("quit_hangs"):
         running = scene.start("backup", backstay_kind="full", app_domino_method="offline", app_domino_stop_timeout=4)
-        scene.failed(running, "command application-down", "did not stop")
+        scene.failed(running, "command", "did not stop", "it was not killed")
     wait_until(lambda: not scene.inactive() and server.running(), "the server is back", 90)
 
 
@@ -275,18 +275,18 @@ def test_status_as_the_documentation_has_it(scene: Scene) -> None:
 def test_a_log_that_is_about_to_fill_is_told_before(scene: Scene) -> None:
     server = server_of(scene)
     server.fill_extent()
-    record = log_backup(scene, app_domino_log_warning=1)
-    assert "fill" in details(record), details(record)
+    run = scene.backup(backstay_kind="log", app_domino_log_warning=0)
+    assert warned(run, "extents (TRANSLOG_MaxSize) are in use; the server ends with a PANIC when the log is full"), run.output
 
 
 def test_logging_switched_off_or_circular(scene: Scene) -> None:
     server = server_of(scene)
-    for key, value, back in (("TRANSLOG_Style", "0", "1"), ("TRANSLOG_Status", "0", "1")):
-        server.configure(key, value)
+    for key, words in (("TRANSLOG_Style", "not of archive style"), ("TRANSLOG_Status", "transaction logging is off")):
+        server.configure(key, "0")
         try:
-            attempt(scene).refused("archive" if key.endswith("Style") else "logging")
+            attempt(scene).refused('"code": "preflight"', words)
         finally:
-            server.configure(key, back)
+            server.configure(key, "1")
 
 
 def test_a_database_that_became_another_one(scene: Scene) -> None:

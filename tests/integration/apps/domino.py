@@ -10,7 +10,6 @@ from lab_tools.fleet import Fleet
 # test_domino has the round trips of the short form: to a moment in the logs, and of a server that has to be stopped.
 LONG = (
     "test_moving_data_comes_back_after_a_total_loss[stage]",
-    "test_moving_data_comes_back_after_a_total_loss[stream]",
     "test_quiesced_data_comes_back_with_equal_hashes",
     "test_restore_to_another_host",
     "test_one_damaged_blob_is_noticed_and_live_data_stays",

@@ -13,4 +13,3 @@ class Adapter(domino.Adapter):
     """See ``integration.apps.App``."""
 
     host = OFFLINE
-    transports = ("stream", "stage")
