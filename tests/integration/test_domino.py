@@ -248,7 +248,7 @@ def test_one_database_beside_the_live_one_with_replication_disabled(server: Serv
     full = back_up(playbooks, server)
     known = server.prove()["mail/anna.nsf"]
     last = server.deliver("mail/anna.nsf")
-    target = "restored/anna.nsf"
+    target = "mail/anna-then.nsf"  # where the other server replicates
     process = server.main_process()
     variables = {"app_domino_database": "mail/anna.nsf", "app_domino_database_target": target}
     restore(playbooks, server, backstay_set=full["set"], **variables).demand()
