@@ -233,7 +233,7 @@ class DominoSubject:
     module = "test_domino"
     host = domino.ARCHIVE
     service = domino.SERVICE
-    yard = f"{domino.DATA}/../.backstay-notesdata"
+    yard = "/local/.backstay-notesdata"
 
     def __init__(self, fleet: Fleet) -> None:
         self._server = domino.Server(fleet, self.host)

@@ -13,6 +13,7 @@ from faults.kills import kill_at_random_moments, kill_while_held_down
 from faults.scene import Scene, warned
 from lab_tools import domino
 from lab_tools.domino import Server
+from lab_tools.domino_standin import Document
 from lab_tools.playbooks import Run
 from lab_tools.waiting import wait_until
 
@@ -36,7 +37,7 @@ def details(record: dict[str, Any]) -> str:
     return " | ".join(f"{check['name']} {check['status']}: {check['detail']}" for check in record["checks"])
 
 
-def demand_everything_back(scene: Scene, kept: domino.Document) -> None:
+def demand_everything_back(scene: Scene, kept: Document) -> None:
     """Lose the server and demand that the newest sets bring a document back; then its past begins anew."""
     server = server_of(scene)
     moment = domino.between(server.history(), kept)
@@ -57,8 +58,8 @@ def demand_everything_back(scene: Scene, kept: domino.Document) -> None:
 # Nothing that the backup task took gets lost
 
 
-def test_the_upload_fails_after_the_log_was_consumed(scene: Scene) -> None:
-    """DOM-7: what the backup task archived is gone from the log directory, and is offsite after the next run."""
+def upload_fails_after_extents_were_consumed(scene: Scene) -> Document:
+    """Have the upload of a log backup fail and Domino remove what it gave away; a document that was only in that."""
     server = server_of(scene)
     log_backup(scene)
     server.fill_extent()
@@ -67,13 +68,26 @@ def test_the_upload_fails_after_the_log_was_consumed(scene: Scene) -> None:
     running = scene.start("backup", backstay_kind="log")
     scene.hit(running, step="upload", hit="restic")
     scene.failed(running, "repository", "restic was killed by SIGKILL")
-    consumed = server.extents()
+    consumed = server.extents()[0]
     server.fill_extent()
-    server.fill_extent()
-    assert consumed[0] not in server.extents(), "Domino still has what it gave away"
-    server.shell(f"rm -rf {domino.TARGET}/*")
+    assert consumed not in server.extents(), "Domino still has what it gave away"
+    return kept
+
+
+def test_the_upload_fails_after_the_log_was_consumed(scene: Scene) -> None:
+    """DOM-7: what the backup task archived is gone from the log directory, and is offsite after the next run."""
+    kept = upload_fails_after_extents_were_consumed(scene)
     record = log_backup(scene)
     assert record["kind"] == "log" and len(record["salvaged"]) == 1, details(record)
+    demand_everything_back(scene, kept)
+
+
+def test_the_upload_fails_and_the_backup_target_is_emptied(scene: Scene) -> None:
+    """Then staging has the only copy."""
+    kept = upload_fails_after_extents_were_consumed(scene)
+    server_of(scene).shell(f"rm -rf {domino.TARGET}/*")
+    record = log_backup(scene)
+    assert len(record["salvaged"]) == 1, details(record)
     demand_everything_back(scene, kept)
 
 
@@ -180,18 +194,19 @@ def at_work(server: Server) -> bool:
 def test_a_file_of_the_set_is_cut_off_before_it_is_taken(scene: Scene) -> None:
     """The inventory says how long each file is; what is there afterwards has to agree."""
     server = server_of(scene)
+    begin = server.shell("date +@%s.%N").strip()
+    find = f"find {domino.TARGET}/*/FULL -name admin4.nsf -newermt {begin}"
     with server.knob("slow", "0.4"):
         running = scene.start("backup", backstay_kind="full")
-        done = f"ls -t {domino.TARGET}/*/FULL | head -n 1"
-        path = wait_until(
-            lambda: server.shell(
-                f"find {domino.TARGET}/*/FULL/$({done}) -name names.nsf -newermt '-60 seconds' -size +1 || true"
-            ).strip(),
-            "the task wrote names.nsf",
-            120,
-        )
-        server.shell(f"sleep 2; truncate -s 2048 '{path}'")
-    scene.failed(running, "capture", "names.nsf")
+        file = wait_until(lambda: server.shell(find).strip(), "the task writes its first database", 120)
+        wait_until(lambda: listed(server, file), "the inventory has it", 60)
+        server.shell(f"truncate -s 2048 '{file}'")
+        scene.failed(running, "capture", "admin4.nsf has 2048 bytes")
+
+
+def listed(server: Server, file: str) -> bool:
+    """Whether the inventory names a file."""
+    return any(file in item["List"] for item in server.documents("Inventory"))
 
 
 # The server
@@ -339,7 +354,7 @@ def test_worker_killed_while_the_set_is_laid_down(scene: Scene) -> None:
     record = scene.failed(running, "interrupted", WORKER_DIED)
     scene.gates.open("start")
     scene.fleet.shell(scene.host, record["put_back"])
-    scene.forget_landed()
+    scene.fleet.shell(scene.host, "rm -rf /local/.backstay-*")  # what was restored lies beside each folder
 
 
 # Workers that die
