@@ -16,8 +16,6 @@ from lab_tools.mutants import mutant
 from lab_tools.playbooks import Playbooks, Run
 from lab_tools.waiting import wait_until
 
-GREETING = f"{domino.DATA}/domino/html/grüße.txt"
-
 
 def back_up(playbooks: Playbooks, server: Server, kind: str = "full", **variables: Any) -> dict[str, Any]:
     """Make a backup that has to succeed; its record."""
@@ -87,9 +85,10 @@ def test_everything_is_lost_and_a_moment_in_the_logs_comes_back(server: Server, 
 def kept_files(server: Server) -> str:
     """Return what must be the same after a restore as before: ID files, other files, links, owners, settings."""
     names = "server.id cert.id domino/html/grüße.txt archive.dir apps/parts.nsf"
+    folders = "notesdata archive linked" + ("" if server.host == domino.OFFLINE else " translog daos backup")
     listing = "-printf '%p %u:%g %m\\n' | sort"
     return server.shell(
-        f"cd {domino.DATA}; sha256sum {names}; find {names} {listing}; stat -c '%n %U:%G %a' /local/* {server.ini};"
+        f"cd {domino.DATA}; sha256sum {names}; find {names} {listing}; cd /local; stat -c '%n %U:%G %a' {folders} {server.ini};"
         f" grep -v -i -E '^(TRANSLOG_Recreate|ServerTasks)' {server.ini} | sort"
     )
 
