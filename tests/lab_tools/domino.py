@@ -103,11 +103,6 @@ class Server:
         """Let no more mail arrive."""
         self.fleet.run(self.host, "systemctl", "stop", WRITER)
 
-    def confirmed(self) -> list[Document]:
-        """Return every document that the server confirmed to the writer, oldest first."""
-        lines = [line.split(" ", 4) for line in self.shell(f"cat {CONFIRMED} 2>/dev/null || true").splitlines()]
-        return [Document(database, int(number), digest, at) for at, _verb, number, digest, database in lines]
-
     def last_confirmed(self) -> Document:
         """Return the newest document that the server confirmed to the writer."""
         at, _verb, number, digest, database = self.shell(f"tail -n 1 {CONFIRMED}").rstrip("\n").split(" ", 4)
@@ -163,10 +158,6 @@ class Server:
         found = self.check(*known, confirmed=confirmed)
         assert found["ok"], f"the databases of {self.host} are broken: {found['problems']}"
         return dict(found["databases"])
-
-    def dbiid(self, database: str) -> str:
-        """Return the DBIID of a database."""
-        return str(self.prove()[database]["dbiid"])
 
     def main_process(self) -> str:
         """Return the process id of the server."""
