@@ -57,3 +57,15 @@ def kill_while_held_down(scene: Scene, **variables: object) -> None:
     scene.hit(running, hit="worker")
     scene.gates.open("stop")
     scene.failed(running, "interrupted", WORKER_DIED)
+
+
+def kill_while_laid_down(scene: Scene) -> None:
+    """Kill the worker of a restore before the start: nothing starts on half of a set, one command puts the former data back."""
+    scene.gates.close("start")
+    running = scene.start("restore")
+    scene.gates.await_reached("start")
+    scene.hit(running, hit="worker")
+    record = scene.failed(running, "interrupted", WORKER_DIED)
+    scene.gates.open("start")
+    scene.fleet.shell(scene.host, record["put_back"])
+    scene.forget_landed()

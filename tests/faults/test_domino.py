@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from faults.exchanges import WORKER_DIED
-from faults.kills import kill_at_random_moments, kill_while_held_down
+from faults.kills import kill_at_random_moments, kill_while_held_down, kill_while_laid_down
 from faults.scene import Scene, warned
 from lab_tools import domino
 from lab_tools.domino import Server
@@ -37,6 +37,16 @@ def details(record: dict[str, Any]) -> str:
     return " | ".join(f"{check['name']} {check['status']}: {check['detail']}" for check in record["checks"])
 
 
+def mail_over_two_extents(scene: Scene) -> Document:
+    """Make a log backup, then have mail fill two more extents; a document in the second of them."""
+    server = server_of(scene)
+    log_backup(scene)
+    server.fill_extent()
+    kept = server.goes_on()
+    server.fill_extent()
+    return kept
+
+
 def demand_everything_back(scene: Scene, kept: Document) -> None:
     """Lose the server and demand that the newest sets bring a document back; then its past begins anew."""
     server = server_of(scene)
@@ -61,10 +71,7 @@ def demand_everything_back(scene: Scene, kept: Document) -> None:
 def upload_fails_after_extents_were_consumed(scene: Scene) -> Document:
     """Have the upload of a log backup fail and Domino remove what it gave away; a document that was only in that."""
     server = server_of(scene)
-    log_backup(scene)
-    server.fill_extent()
-    kept = server.goes_on()
-    server.fill_extent()
+    kept = mail_over_two_extents(scene)
     running = scene.start("backup", backstay_kind="log")
     scene.hit(running, step="upload", hit="restic")
     scene.failed(running, "repository", "restic was killed by SIGKILL")
@@ -94,10 +101,7 @@ def test_the_upload_fails_and_the_backup_target_is_emptied(scene: Scene) -> None
 @pytest.mark.parametrize("step", ["Have the server back up databases that are new or have a new DBIID", "upload", "commit"])
 def test_worker_killed_in_a_log_backup(scene: Scene, step: str) -> None:
     server = server_of(scene)
-    log_backup(scene)
-    server.fill_extent()
-    kept = server.goes_on()
-    server.fill_extent()
+    kept = mail_over_two_extents(scene)
     running = scene.start("backup", backstay_kind="log")
     scene.hit(running, step=step, hit="worker")
     scene.failed(running, "interrupted", WORKER_DIED)
@@ -112,10 +116,7 @@ def test_worker_killed_in_a_log_backup(scene: Scene, step: str) -> None:
 def test_server_dies_between_the_mark_and_the_inventory(scene: Scene) -> None:
     """An extent is marked as archived and lies in the target, the inventory does not know it."""
     server = server_of(scene)
-    log_backup(scene)
-    server.fill_extent()
-    kept = server.goes_on()
-    server.fill_extent()
+    kept = mail_over_two_extents(scene)
     with server.knob("kill_at", "translog"):
         attempt(scene).refused("the server ended while")
     scene.fleet.run(scene.host, "systemctl", "restart", scene.subject.service)
@@ -147,10 +148,7 @@ def test_extents_that_somebody_else_took(scene: Scene) -> None:
 
 def test_a_log_backup_by_hand_whose_files_are_there_is_no_gap(scene: Scene) -> None:
     server = server_of(scene)
-    log_backup(scene)
-    server.fill_extent()
-    kept = server.goes_on()
-    server.fill_extent()
+    kept = mail_over_two_extents(scene)
     server.console("load backup -t", "Backup: Finished")
     server.fill_extent()
     record = log_backup(scene)
@@ -333,12 +331,9 @@ def test_a_log_that_was_made_anew(scene: Scene) -> None:
 
 
 def test_a_roll_forward_that_fails_leaves_the_live_server_alone(scene: Scene) -> None:
-    server = server_of(scene)
-    server.fill_extent()
-    middle = server.goes_on()
-    server.fill_extent()
+    middle = mail_over_two_extents(scene)
     log_backup(scene)
-    moment = domino.between(server.history(), middle)
+    moment = domino.between(server_of(scene).history(), middle)
     process = scene.subject.main_process()
     running = scene.start("restore", backstay_moment=moment, app_domino_roll_forward=["/bin/false", "{database}={file}"])
     scene.failed(running, "command integrity", "/bin/false")
@@ -346,14 +341,7 @@ def test_a_roll_forward_that_fails_leaves_the_live_server_alone(scene: Scene) ->
 
 
 def test_worker_killed_while_the_set_is_laid_down(scene: Scene) -> None:
-    """Nothing is started on half of a set; one command puts the former data back."""
-    scene.gates.close("start")
-    running = scene.start("restore")
-    scene.gates.await_reached("start")
-    scene.hit(running, hit="worker")
-    record = scene.failed(running, "interrupted", WORKER_DIED)
-    scene.gates.open("start")
-    scene.fleet.shell(scene.host, record["put_back"])
+    kill_while_laid_down(scene)
     scene.fleet.shell(scene.host, "rm -rf /local/.backstay-*")  # what was restored lies beside each folder
 
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from faults import injection
-from faults.exchanges import WORKER_DIED
-from faults.kills import kill_at_random_moments, kill_while_held_down
+from faults.kills import kill_at_random_moments, kill_while_held_down, kill_while_laid_down
 from faults.scene import Scene
 from lab_tools.powershare import mail
 from lab_tools.waiting import wait_until
@@ -107,15 +106,8 @@ def test_resource_forks_that_are_lost_on_the_way_back(scene: Scene) -> None:
 
 
 def test_worker_killed_while_the_set_is_laid_down(scene: Scene) -> None:
-    """PS-4, PS-7: nothing is started on half of a set; one command puts the former data back."""
-    scene.gates.close("start")
-    running = scene.start("restore")
-    scene.gates.await_reached("start")
-    scene.hit(running, hit="worker")
-    record = scene.failed(running, "interrupted", WORKER_DIED)
-    scene.gates.open("start")
-    scene.fleet.shell(scene.host, record["put_back"])
-    scene.forget_landed()
+    """PS-4, PS-7"""
+    kill_while_laid_down(scene)
 
 
 @contextmanager

@@ -57,17 +57,30 @@ def old(fleet: Fleet, need: Callable[..., None]) -> Iterator[Server]:
     assert jobs.leftovers(fleet, domino.OFFLINE) == []
 
 
+class Sets(NamedTuple):
+    """Records of a full set and of a log set after it, and a document that is only in the logs."""
+
+    full: dict[str, Any]
+    middle: Document
+    log: dict[str, Any]
+
+
+def full_and_log(playbooks: Playbooks, server: Server) -> Sets:
+    """Back up fully, have mail fill two extents, back the log up."""
+    full = back_up(playbooks, server)
+    server.fill_extent()
+    middle = server.goes_on()
+    server.fill_extent()
+    return Sets(full, middle, back_up(playbooks, server, "log"))
+
+
 def details(record: dict[str, Any]) -> str:
     return " | ".join(f"{check['name']} {check['status']}: {check['detail']}" for check in record["checks"])
 
 
 def test_everything_is_lost_and_a_moment_in_the_logs_comes_back(server: Server, playbooks: Playbooks) -> None:
     """DOM-2 to DOM-7, DOM-9: databases, other files, NOTES.INI, ID files, attachments, extents; proved by the documents."""
-    full = back_up(playbooks, server)
-    server.fill_extent()
-    middle = server.goes_on()
-    server.fill_extent()
-    log = back_up(playbooks, server, "log")
+    full, middle, log = full_and_log(playbooks, server)
     assert (full["kind"], log["kind"]) == ("full", "log")
     history = server.history()
     moment = domino.between(history, middle)
@@ -125,11 +138,7 @@ class Timeline(NamedTuple):
 def timeline(fleet: Fleet, playbooks: Playbooks, need: Callable[..., None]) -> Timeline:
     """Full, log, compaction of one database, log, more mail, log."""
     server = make_server(fleet, need, domino.ARCHIVE)
-    back_up(playbooks, server)
-    server.fill_extent()
-    before = server.goes_on()
-    server.fill_extent()
-    back_up(playbooks, server, "log")
+    before = full_and_log(playbooks, server).middle
     server.console("load compact mail/anna.nsf", "Compacted mail/anna.nsf")
     gap = server.goes_on()
     server.fill_extent()
@@ -181,9 +190,7 @@ def test_after_a_restore_the_next_log_backup_is_a_full_one(timeline: Timeline, p
 
 @pytest.mark.long
 def test_what_lies_before_and_behind_the_sets_is_refused(server: Server, playbooks: Playbooks) -> None:
-    back_up(playbooks, server)
-    server.fill_extent()
-    done = back_up(playbooks, server, "log")
+    done = full_and_log(playbooks, server).log
     late = wait_until(lambda: server.goes_on() if server.goes_on().time > done["consistent_at"] else None, "time goes on")
     restore(playbooks, server, backstay_moment=late.time).refused("cannot be restored", done["consistent_at"])
     restore(playbooks, server, backstay_moment="2020-01-01T00:00:00Z").refused("nearest")
@@ -192,11 +199,7 @@ def test_what_lies_before_and_behind_the_sets_is_refused(server: Server, playboo
 @pytest.mark.long
 def test_without_a_command_that_rolls_forward_a_moment_is_refused(server: Server, playbooks: Playbooks) -> None:
     """Decision 8: no source shows one. The set itself comes back."""
-    full = back_up(playbooks, server)
-    server.fill_extent()
-    middle = server.goes_on()
-    server.fill_extent()
-    back_up(playbooks, server, "log")
+    full, middle, _log = full_and_log(playbooks, server)
     moment = domino.between(server.history(), middle)
     restore(playbooks, server, backstay_moment=moment, app_domino_roll_forward=[]).refused("app_domino_roll_forward")
     server.destroy()
@@ -262,11 +265,7 @@ def test_one_database_beside_the_live_one_with_replication_disabled(server: Serv
 @pytest.mark.long
 def test_a_verification_leaves_copies_and_databases_alone(server: Server, playbooks: Playbooks) -> None:
     """Opening a copy would cut it loose from the log, a fixup gives a new DBIID: only throw-away duplicates are touched."""
-    full = back_up(playbooks, server)
-    server.fill_extent()
-    middle = server.goes_on()
-    server.fill_extent()
-    log = back_up(playbooks, server, "log")
+    full, middle, log = full_and_log(playbooks, server)
     before = {path: item["dbiid"] for path, item in server.prove().items()}
     for done in (full, log):
         proved = playbooks.run("verify", "--limit", server.host, backstay_set=done["set"]).demand().record
