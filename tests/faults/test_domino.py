@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -349,8 +349,10 @@ def test_worker_killed_while_the_set_is_laid_down(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("method", ["native", "offline"])
-def test_server_runs_after_random_kills_of_the_worker(scene: Scene, method: str) -> None:
-    kill_at_random_moments(scene, backstay_kind="full", app_domino_method=method)
+def test_server_runs_after_random_kills_of_the_worker(
+    scene: Scene, method: str, record_property: Callable[[str, object], None]
+) -> None:
+    kill_at_random_moments(scene, record_property, backstay_kind="full", app_domino_method=method)
 
 
 def test_worker_killed_while_the_server_is_stopped(scene: Scene) -> None:
