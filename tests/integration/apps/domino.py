@@ -35,8 +35,8 @@ class Adapter:
     def repair(self) -> None:
         self.live.repair()
         self.live.forget_confirmed()
-        if self.other.running():
-            self.other.renew()
+        if self.spare not in self.fleet.absent() and self.other.running():
+            self.other.renew()  # a recovery server is never started
 
     def seed(self, mib: int) -> None:
         """A file of the data directory that does not compress, and a document for each MiB."""
