@@ -301,7 +301,7 @@ LIVE = (
     COPIES,
     "    for entry in result.entries:\n        shutil.copyfile(found.databases[entry.database], entry.file)\n" + COPIES,
 )
-DEAF = (f"{APP}/tasks.py", "    prove(result)\n", "    import os\n    os.truncate(result.entries[0].file, 6144)\n")
+DEAF = (f"{APP}/tasks.py", "    prove(result)\n", "    import os\n    os.truncate(result.entries[0].file, 2048)\n")
 UNSORTED = (f"{APP}/logs.py", "    require_unbroken(numbers, first)\n", "    files.pop(numbers[PLACE])\n")
 
 
