@@ -53,11 +53,8 @@ def demand_everything_back(scene: Scene, kept: Document) -> None:
     moment = domino.between(server.history(), kept)
     history = server.history()
     server.destroy()
-    options = ("--limit", scene.host)
-    run = scene.playbooks.run(
-        "restore", *options, backstay_only_app="domino", backstay_confirm=scene.host, backstay_moment=moment
-    )
-    run.demand()
+    wanted = {"backstay_confirm": scene.host, "backstay_moment": moment, "backstay_keep_aside": False}
+    scene.playbooks.run("restore", "--limit", scene.host, backstay_only_app="domino", **wanted).demand()
     domino.demand_moment(server.prove(kept), history, moment)
     server.alone()
     server.forget_confirmed()
