@@ -22,6 +22,7 @@ from .folder import JobFolder
 
 _TICK_SECONDS = 0.2
 _STATE_SECONDS = 0.5
+_PROGRESS_BYTES = 1 << 20
 _RESTIC_PROGRAMS = ("/usr/local/lib/backstay/restic", "/usr/local/bin/restic", "/usr/bin/restic")
 
 
@@ -171,7 +172,9 @@ class Job:
         """Run restic under the stall watch and return how it ended; its own progress counts when ``count`` is None."""
         process = spawn(argv, self.access.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None and process.stderr is not None
-        out, err = Tail(process.stdout, limit=restic.LISTING_BYTES), Tail(process.stderr)
+        # An upload says every second how far it is, for days, and the end of that is enough.
+        limit = restic.LISTING_BYTES if "snapshots" in argv else _PROGRESS_BYTES
+        out, err = Tail(process.stdout, limit), Tail(process.stderr)
         self.watch([process], count or (lambda: _bytes_done(out.peek())))
         return Finished(process.returncode, out.text(), redact(err.text()))
 
