@@ -78,9 +78,9 @@ def test_a_way_to_the_database_that_leads_nowhere_is_named(scene: Scene) -> None
     attempt(scene, app_oracle_connect="/@ERP").refused(
         "the listener does not know the service (ORA-12514", "app_oracle_connect"
     )
-    attempt(scene, app_oracle_connect="sys/secret@ERP").refused("must be / or /@ALIAS", "keep the password in a wallet")
+    attempt(scene, app_oracle_connect="sys/secret@ERP").refused("must be / or /@ALIAS", "Keep the password in a wallet")
     nowhere = {"app_oracle_sid": "GONE", "app_oracle_home": ""}
-    attempt(scene, **nowhere).refused("/etc/oratab does not name the home of GONE", "set app_oracle_home")
+    attempt(scene, **nowhere).refused("/etc/oratab does not name the home of GONE", "Set app_oracle_home")
 
 
 def test_noarchivelog_is_refused_and_never_changed(scene: Scene) -> None:
@@ -110,7 +110,7 @@ def test_staging_that_the_server_cannot_write_to(scene: Scene) -> None:
 
 def test_a_full_disk_in_the_middle(scene: Scene) -> None:
     with oracle.knob(scene.fleet, "disk_full_after", "200000"):
-        attempt(scene, "full").refused("RMAN: the disk is full", "make room, then run again")
+        attempt(scene, "full").refused("RMAN: the disk is full", "Make room, then run again")
 
 
 def test_a_harmless_warning_of_rman_is_a_warning_of_a_good_set(scene: Scene) -> None:
@@ -153,7 +153,7 @@ def test_a_log_that_is_gone_forces_a_full_set_and_says_so(scene: Scene) -> None:
     run = scene.playbooks.run("restore", "--limit", scene.host, backstay_confirm=scene.host, backstay_moment=moment)
     run.refused(f"{moment} cannot be restored", "earlier: 20", "later: 20")
     run = scene.playbooks.run("restore", "--limit", scene.host, backstay_confirm=scene.host, backstay_position=f"scn:{scn}")
-    run.refused(f"position scn:{scn} cannot be restored", "the newest moment that can be restored is")
+    run.refused(f"scn:{scn} cannot be restored", "newest moment that can be restored is")
 
 
 def test_a_log_that_disappears_during_a_backup(scene: Scene) -> None:
@@ -163,7 +163,7 @@ def test_a_log_that_disappears_during_a_backup(scene: Scene) -> None:
     with oracle.knob(scene.fleet, "hold_at", "backup_datafile_4") as standing:
         running = scene.start("backup", backstay_kind="full")
         scene.fleet.shell(scene.host, f"{await_file(standing)}; rm {lost}")
-    scene.failed(running, "capture", "an archived log is gone from the disk", "the next backup is a full one")
+    scene.failed(running, "capture", "an archived log is gone from the disk", "The next backup is a full one")
     done = log_backup(scene)
     assert done["kind"] == "full"
     assert any("an archived log is gone" in check["detail"] for check in done["checks"]), done["checks"]

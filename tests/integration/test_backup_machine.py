@@ -73,9 +73,10 @@ def lose(fleet: Fleet, what: str) -> None:
         fleet.shell(oracle.HOST, "for p in $(pgrep -u oracle sshd); do kill -KILL $p; done")
 
 
-def pulled(record: dict[str, Any]) -> bool:
-    """Whether a backup fetched its pieces from the database host."""
-    return "pull what was written" in [event["event"] for event in record["events"]]
+def written_to(fleet: Fleet, record: dict[str, Any]) -> set[str]:
+    """Return the folders that RMAN says it wrote the pieces of a backup to, up to the staging folder of the host."""
+    said = fleet.shell(WORKER, f"cat {jobs.ROOT}/jobs/{record['run']}/rman-*.log")
+    return set(re.findall(r"^piece handle=(\S+?)/[^/\s]+/pieces/", said, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_logs_are_pulled_and_nothing_stays_on_the_database_host(far: Far, fleet:
     receipt = repository.receipt(fleet, record["set"], WORKER, NAME)
     assert (record["kind"], receipt["transport"]) == ("log", "stage")
     assert {item["name"].split("_")[0] for item in receipt["artifacts"]} >= {"manifest", "logs", "current"}
-    assert pulled(record) and far.clean()
+    assert written_to(fleet, record) == {f"{PLACE}/{NAME}+oracle/staging"} and far.clean()
     assert fleet.ask(oracle.HOST, ["test", "-e", f"/etc/backstay/repositories/{NAME}"]).status != 0, (
         "no access to the repository"
     )
@@ -209,7 +210,7 @@ def test_a_restore_that_fails_is_put_back_from_the_backup_machine(
     assert running.returncode == 2 and words[lost] in output and f"put it back on {WORKER} with" in output, output
     wait_until(far.clean, "the database host ends what was running", 200)
     assert not oracle.ask_check(fleet)["ok"], "nobody may use half a database"
-    run = far.run("backup", backstay_kind="log").refused(f"put the former data back first, on {WORKER}: sudo")
+    run = far.run("restore", backstay_confirm=NAME).refused(f"Put the former data back first, on {WORKER}: sudo")
     (command,) = set(re.findall(rf"sudo \S+ \S+ put-back {jobs.ROOT}/jobs/\S+?(?= )", " ".join(run.output.split())))
     assert "are back in their places" in fleet.shell(WORKER, command)
     oracle.check(fleet, known=known)
@@ -221,7 +222,7 @@ def test_a_restore_that_fails_is_put_back_from_the_backup_machine(
 def test_staging_that_both_machines_mount_is_not_pulled(shared: Far, fleet: Fleet) -> None:
     """ORA-9: the server writes where the worker reads; a restore lands on the database host all the same."""
     full = shared.run("backup").demand().record
-    assert not pulled(full)
+    assert written_to(fleet, full) == {f"{jobs.ROOT}/staging/{SHARED}+oracle"}
     known = oracle.commits(fleet, newest=1)[0]
     assert shared.logs()["kind"] == "log"
     with oracle.knob(fleet, "kill_rman_at", "backup_archivelog"):
