@@ -159,7 +159,11 @@ def await_task(server: Server, judge: Callable[[], Optional[Any]], what: str) ->
     """
     started, pause, looked = time.monotonic(), 0.2, time.monotonic()
     while True:
-        found = judge()
+        try:
+            found = judge()
+        except CommandFailed:
+            require_at_work(server, what)  # a server that ended is the reason, not what could not be asked of it
+            raise
         if found is not None:
             return found
         passed = time.monotonic() - started
@@ -170,7 +174,12 @@ def await_task(server: Server, judge: Callable[[], Optional[Any]], what: str) ->
             )
         if time.monotonic() - looked > 5 or passed < 1:
             looked = time.monotonic()
-            if not runs(server):
-                raise CommandFailed(f"the server ended while {what} was at work", "look at its console and at NSD files")
+            require_at_work(server, what)
         time.sleep(pause)
         pause = min(pause * 1.2, 5.0)
+
+
+def require_at_work(server: Server, what: str) -> None:
+    """Raise CommandFailed when the server ended with its task ``what``."""
+    if not runs(server):
+        raise CommandFailed(f"the server ended while {what} was at work", "look at its console and at NSD files")

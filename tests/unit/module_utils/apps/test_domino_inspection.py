@@ -265,6 +265,13 @@ def test_a_backup_that_is_not_what_it_says_is_none(console: Console, tmp_path: P
         tasks.back_up(console.server, "-b", {})
 
 
+def test_a_server_that_ended_is_the_reason_not_the_documents_that_nobody_prints_then(console: Console) -> None:
+    """The command of the documents asks the server."""
+    gone = console.server._replace(status=["echo", "Domino Server is NOT running"])
+    with pytest.raises(CommandFailed, match="the server ended while the task was at work"):
+        server.await_task(gone, lambda: server.documents(gone._replace(documents=["false"]), "Log"), "the task")
+
+
 def test_a_server_that_ends_during_the_backup_is_noticed(console: Console) -> None:
     console.says("-b", "Backup: Started, FULL\n")
     with pytest.raises(CaptureFailed, match="the server ended"):
