@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from faults.exchanges import WORKER_DIED
 from faults.kills import kill_at_random_moments, kill_while_held_down, kill_while_laid_down
-from faults.scene import Scene, warned
+from faults.scene import Scene
 from lab_tools import domino
 from lab_tools.domino import Server
 from lab_tools.domino_standin import Document
@@ -285,8 +285,8 @@ def test_status_as_the_documentation_has_it(scene: Scene) -> None:
 def test_a_log_that_is_about_to_fill_is_told_before(scene: Scene) -> None:
     server = server_of(scene)
     server.fill_extent()
-    run = scene.backup(backstay_kind="log", app_domino_log_warning=0)
-    assert warned(run, "extents (TRANSLOG_MaxSize) are in use; the server ends with a PANIC when the log is full"), run.output
+    record = log_backup(scene, app_domino_log_warning=0)
+    assert "extents (TRANSLOG_MaxSize) are in use; the server ends with a PANIC" in details(record), details(record)
 
 
 def test_logging_switched_off_or_circular(scene: Scene) -> None:

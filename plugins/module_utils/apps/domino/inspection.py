@@ -211,6 +211,8 @@ def _log_checks(options: Options, host: server.Server, settings: ini.Settings, c
         _decide(options, host, settings, checks, facts)
     if settings.style == "archive":
         checks.append(fill_check(settings, len(live), _filesystem(settings.log), options["log_warning"]))
+        # A warning of preflight is read by nobody when the run succeeds; the result says it again.
+        facts["log_space"] = checks[-1]["detail"] if checks[-1]["status"] == "warning" else ""
     return tree_bytes(Path(settings.log))
 
 

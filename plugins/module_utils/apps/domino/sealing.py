@@ -62,6 +62,8 @@ def _seal_offline(job: Job) -> Dict[str, Any]:
 def _checks(job: Job) -> List[Dict[str, str]]:
     facts, seen = job.specification["facts"], job.seen["domino"]
     checks = list(job.seen["checks"])
+    if facts.get("log_space"):
+        checks.append({"name": "log space", "status": "warning", "detail": facts["log_space"]})
     if facts.get("because"):
         checks.append({"name": "full instead", "status": "warning", "detail": facts["because"]})
     elif seen["reason"] and seen["link"] is None:
