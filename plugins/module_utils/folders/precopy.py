@@ -81,7 +81,7 @@ class TreeCopy:
         """Complete the copy while nothing writes. Raise CommandFailed naming what is written nevertheless."""
         if self._clock_went_back():
             self._records = {}  # times from before say nothing: all is copied again
-        self._began = file_clock()
+        self._began = time.time_ns()  # a write right before may bear a time that file_clock has not come to yet
         return self._pass(tell)
 
     def _pass(self, tell: Callable[[int], None]) -> Copied:

@@ -185,6 +185,23 @@ def test_a_copy_ahead_leaves_the_application_some_room(tmp_path: Path, monkeypat
     assert copying.finish(nobody).files >= 1
 
 
+def test_the_last_write_of_the_application_is_none_of_a_stopped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux 6.13 and later give files a finer time than their coarse clock, which a busy machine leaves ticks behind."""
+    source = small(tmp_path / "it")
+    copying = copy_of(source)
+    copying.ahead(nobody)
+    clock, write_back, behind = precopy.file_clock, precopy.write_back, [20_000_000]
+
+    def catch_up(path: Path) -> None:
+        write_back(path)
+        behind[0] = 0
+
+    (source / "journal").write_bytes(b"the end")
+    monkeypatch.setattr(precopy, "file_clock", lambda: clock() - behind[0])
+    monkeypatch.setattr(precopy, "write_back", catch_up)
+    assert copying.finish(nobody).files >= 1
+
+
 def test_what_vanishes_while_the_application_runs_is_ordinary(tmp_path: Path) -> None:
     source = small(tmp_path / "it")
 
