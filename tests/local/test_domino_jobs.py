@@ -91,6 +91,24 @@ def test_logs_lead_to_a_moment_and_to_the_latest(domino: Domino, server: Server)
 
 
 @pytest.mark.long
+def test_sets_after_a_restore_hold_nothing_of_the_log_before(domino: Domino, server: Server) -> None:
+    """The log of a server that was restored without logs begins anew; inventory and backup target still know the former one."""
+    server.fill_extent()
+    server.back_up("-t")
+    full = good(domino.backup())
+    good(domino.restore(set=full["set"]))
+    good(domino.backup())
+    first = server.deliver("mail/anna.nsf", 3)
+    server.fill_extent()
+    server.fill_extent()
+    assert good(domino.backup("log"))["kind"] == "log"
+    good(domino.verify())
+    lose_everything(server)
+    good(domino.restore())
+    server.in_order(first)
+
+
+@pytest.mark.long
 def test_a_moment_after_the_last_full_extent_is_refused(domino: Domino, server: Server) -> None:
     good(domino.backup())
     server.fill_extent()

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Set
+from typing import TYPE_CHECKING, Any, Dict, List, Set, Tuple
 
 from ... import pinned
 from ...errors import BackstayError, CaptureFailed
@@ -20,7 +20,8 @@ from ...moment import format_moment, now
 from ...process import acting_as
 from . import console, extents, places, server, tasks
 from .gathering import Wanted, gather
-from .logs import Shelf, Taken, changed_databases, covered_by, newest_log_id, shelf_of, take_extents, unsaved
+from .inventory import Entry
+from .logs import Run, Shelf, Taken, changed_databases, covered_by, of_present_log, shelf_of, take_extents, unsaved
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -153,12 +154,9 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
     ends = covered_by(Path(facts["log"]), live, host.account)
     result = tasks.back_up(host, "-t", {})
     listed = server.entries(host) if host.documents else result.entries
-    active = live[-1] if live else 0
-    log_id = newest_log_id(listed) or (seen["link"].log_id if seen["link"] else "")
-    shelf, fresh = shelf_of(listed), extents.numbers_in(entry.database for entry in result.entries)
+    active, made = live[-1] if live else 0, Run(result.start, result.entries)
     try:
-        first = seen["link"].extent if seen["link"] else min(fresh, default=active)
-        taken = take_extents(shelf, first, active, log_id)
+        taken, log_id, first = _take(seen, listed, made, active)
     except BackstayError as error:
         if seen["link"] is None:
             raise
@@ -166,15 +164,27 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
         if job.specification["kind"] == "log":
             raise
         seen.update(link=None, reason=error.message)  # a full set begins a history of its own
-        first = min(fresh, default=active)
-        taken = take_extents(shelf, first, active, log_id)
+        taken, log_id, first = _take(seen, listed, made, active)
     link = seen["link"]
     known = [ends[number] for number in taken.files if number in ends]
     covered = max(known, default=link.covered if link else job.seen["started_at"])
-    seen.update(logs=taken, log_id=log_id, covered=covered, first=first)
+    seen.update(logs=taken, log_id=log_id, covered=covered, first=first, translog=result.start)
     for number in taken.unlisted:
         detail = f"{extents.name_of(number)} lies in the backup target and in no inventory; the server died when it was saved"
         job.seen["checks"].append({"name": "extent without entry", "status": "warning", "detail": detail})
+
+
+def _take(seen: Dict[str, Any], listed: List[Entry], made: Run, active: int) -> Tuple[Taken, str, int]:
+    """Return the extents for the set, their LogID (empty where nothing tells), and the number of the first."""
+    link = seen["link"]
+    if link is None:
+        first = min(extents.numbers_in(entry.database for entry in made.entries), default=active)
+        shelf, log_id = of_present_log(listed, made, "", None), ""
+    else:
+        newest = seen["newest"].get("log") or seen["newest"]["data"]
+        first, log_id = link.extent, link.log_id
+        shelf = of_present_log(listed, made, log_id, newest["facts"].get("translog", ""))
+    return take_extents(shelf, first, active, log_id), shelf.log_id or log_id, first
 
 
 def _mark_broken(job: Job, because: str) -> None:

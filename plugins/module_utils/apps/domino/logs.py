@@ -21,11 +21,19 @@ _WRITING = timedelta(milliseconds=100)
 
 class Shelf(NamedTuple):
     """The extents of one log that the backup target holds: file and bytes by number, the LogID, and the folders (one for each
-    backup of extents) in which they lie."""
+    backup of extents) in which they lie. Extents that no inventory lists are looked for in folders ``after`` this START."""
 
     files: Dict[int, Tuple[str, int]]
     log_id: str
     roots: List[str]
+    after: str = ""
+
+
+class Run(NamedTuple):
+    """A run of the backup task for extents: its START, and what it wrote."""
+
+    start: str
+    entries: List[Entry]
 
 
 class Taken(NamedTuple):
@@ -68,13 +76,29 @@ def shelf_of(entries: Iterable[Entry]) -> Shelf:
     return Shelf(files, log_id, list(dict.fromkeys(roots)))
 
 
+def of_present_log(entries: Iterable[Entry], made: Run, log_id: str, after: Optional[str]) -> Shelf:
+    """Return the extents in the backup target that are known to be of the present log.
+
+    ``made``: the run of the backup task that just ended; ``log_id``: that of the set to continue, empty when it holds no
+    extent; ``after``: START of the backup of extents that this set made, None when there is no set to continue. Inventory and
+    target may tell of another log: a restore makes the log anew, and brings back an inventory of the one before.
+    """
+    if after is None:
+        return shelf_of(made.entries)._replace(after=made.start)
+    listed = [entry for entry in entries if entry.mode == "TRANSLOG"]
+    mine = [entry for entry in listed if entry.start > after or (log_id and entry.reference == log_id)]
+    return shelf_of(mine)._replace(roots=shelf_of(listed).roots, after=after)
+
+
 def take_extents(shelf: Shelf, first: int, active: int, log_id: str) -> Taken:
-    """Return the extents from ``first`` on that the backup target holds. ``active``: the one written before they were saved.
+    """Return the extents from ``first`` on that the backup target holds. ``active``: the one written before they were saved;
+    ``log_id``: that of the set to continue, empty when it is not known.
 
     Raise CaptureFailed when one is missing that was full before, IntegrityError when there is a gap between them.
     """
     if shelf.log_id and log_id and shelf.log_id != log_id:
-        raise CaptureFailed(f"the extents in the backup target are of another log (LogID {shelf.log_id})", "run a full backup")
+        told = f"the transaction log was made anew (LogID {shelf.log_id} instead of {log_id})"
+        raise CaptureFailed(told, "run a full backup")
     files = {number: item for number, item in shelf.files.items() if number >= first}
     missing = sorted(set(range(first, active)) - set(files))
     unlisted = _unlisted(missing, shelf)
@@ -98,7 +122,7 @@ def _unlisted(missing: List[int], shelf: Shelf) -> Dict[int, Tuple[str, int]]:
     """
     sizes = {size for _file, size in shelf.files.values()}
     found: Dict[int, Tuple[str, int]] = {}
-    for folder in _siblings(shelf.roots):
+    for folder in _siblings(shelf.roots, shelf.after):
         for number in set(missing) & set(numbers_in(os.listdir(folder))):
             size = places.regular(Path(folder, name_of(number)))
             if size > 0 and (not sizes or sizes == {size}):
@@ -106,11 +130,11 @@ def _unlisted(missing: List[int], shelf: Shelf) -> Dict[int, Tuple[str, int]]:
     return found
 
 
-def _siblings(roots: List[str]) -> List[str]:
-    """Return the folders of all backups of extents, oldest first, in the places of those that are known."""
+def _siblings(roots: List[str], after: str) -> List[str]:
+    """Return the folders of backups of extents after START ``after``, oldest first, in the places of those that are known."""
     above = list(dict.fromkeys(str(Path(root).parent) for root in roots))
     listed = [os.path.join(folder, name) for folder in above if Path(folder).is_dir() for name in sorted(os.listdir(folder))]
-    return [folder for folder in listed if Path(folder).is_dir()]
+    return [folder for folder in listed if Path(folder).is_dir() and Path(folder).name > after]
 
 
 def covered_by(folder: Path, numbers: List[int], account: str) -> Dict[int, str]:

@@ -93,7 +93,7 @@ def _seal_databases(job: Job) -> Dict[str, Any]:
         stream = seen["link"].stream if seen["link"] else job.specification["set"]
         result["stream"] = extents.data_stretch(stream, seen["logs"].next, job.seen["started_at"])
         checks.append({"name": "log extents", "status": "ok", "detail": _extents_told(seen)})
-        kept.update(covered=seen["covered"], active=seen["active"])
+        kept.update(covered=seen["covered"], active=seen["active"], translog=seen["translog"])
     else:
         detail = f"transaction logging is {facts['style']}: no log backup is possible"
         checks.append({"name": "log extents", "status": "ok", "detail": detail})
@@ -110,7 +110,7 @@ def _seal_logs(job: Job) -> Dict[str, Any]:
     checks = [*_checks(job), {"name": "log extents", "status": "ok", "detail": _extents_told(seen)}]
     checks.append({"name": "changed databases", "status": "ok", "detail": f"{len(changed.entries)} saved"})
     starts = [*_earlier_starts(seen["newest"]), *(f"{entry.mode}/{entry.start}" for entry in changed.entries)]
-    facts = dict(_kept(job), starts=list(dict.fromkeys(starts)), covered=seen["covered"])
+    facts = dict(_kept(job), starts=list(dict.fromkeys(starts)), covered=seen["covered"], translog=seen["translog"])
     return {
         "position": {"not_before": begin, "not_after": end, "exact": True},
         "stream": {

@@ -149,8 +149,35 @@ def test_extents_of_another_log_and_those_that_are_gone_do_not_count(target: Pat
     Path(gone.file).unlink()
     shelf = logs.shelf_of([saved(target, "0", 9, "L0"), gone, saved(target, "2", 5)])
     assert (sorted(shelf.files), shelf.log_id) == ([5], "L1")
-    with pytest.raises(CaptureFailed, match="another log"):
+    with pytest.raises(CaptureFailed, match="the transaction log was made anew"):
         logs.take_extents(shelf, 5, 6, "L2")
+
+
+def test_a_set_that_begins_a_history_takes_what_its_own_run_wrote_and_nothing_of_a_log_before(target: Path) -> None:
+    """After a restore inventory and target still tell of the log that was replaced."""
+    former = [saved(target, "1", number, "L1") for number in (0, 1, 2)]
+    shelf = logs.of_present_log(former, logs.Run("2", []), "", None)
+    assert logs.take_extents(shelf, 0, 0, "") == logs.Taken({}, [], 0) and shelf.log_id == ""
+    fresh = saved(target, "3", 0, "L2")
+    shelf = logs.of_present_log([*former, fresh], logs.Run("3", [fresh]), "", None)
+    assert (logs.take_extents(shelf, 0, 1, "").files, shelf.log_id) == ({0: (fresh.file, 8)}, "L2")
+
+
+def test_a_set_without_extents_is_continued_by_what_was_saved_after_it(target: Path) -> None:
+    former = [saved(target, "1", number, "L1") for number in (0, 1, 2)]
+    saved(target, "1", 3, "L1")  # in no inventory either: that was set back with the server
+    again = [saved(target, "3", 0, "L2"), saved(target, "4", 1, "L2")]
+    shelf = logs.of_present_log([*former, *again], logs.Run("4", again[1:]), "", "2")
+    assert sorted(logs.take_extents(shelf, 0, 2, "").files) == [0, 1] and shelf.log_id == "L2"
+    with pytest.raises(CaptureFailed, match=r"S0000002\.TXN was full"):
+        logs.take_extents(shelf, 0, 4, "")
+
+
+def test_a_log_that_was_made_anew_does_not_continue_the_one_before(target: Path) -> None:
+    entries = [saved(target, "1", 4, "L1"), saved(target, "3", 5, "L2")]
+    shelf = logs.of_present_log(entries, logs.Run("3", entries[1:]), "L1", "2")
+    with pytest.raises(CaptureFailed, match=r"made anew \(LogID L2 instead of L1\)"):
+        logs.take_extents(shelf, 5, 6, "L1")
 
 
 def test_full_extents_say_until_when_all_is_in_them(tmp_path: Path) -> None:
