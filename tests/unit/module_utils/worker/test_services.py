@@ -132,6 +132,28 @@ def test_systemd_is_told_by_its_own_commands(monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
+def test_a_server_that_starts_is_not_told_to_end_before_it_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    states = ["start", "start", "running"]
+
+    def run(argv: list[str], _timeout: float) -> Finished:
+        if argv[1] == "stop":
+            told.append(f"stop while {states[0]}")
+            states[:] = ["dead"]
+        if "--property=SubState" in argv:
+            return Finished(0, f"{states.pop(0) if len(states) > 1 else states[0]}\n", "")
+        active = "inactive" if states == ["dead"] else "active"
+        return Finished(0, f"LoadState=loaded\nActiveState={active}\n", "")
+
+    monkeypatch.setattr(services, "has_systemd", lambda: True)
+    monkeypatch.setattr(services, "run", run)
+    services.stop("mariadb", 5)
+    assert told == ["stop while running"]
+    states[:] = ["start"]
+    services.stop("mariadb", 0.3)  # a start that does not end in time keeps nobody from stopping it
+    assert told == ["stop while running", "stop while start"]
+
+
 @pytest.mark.parametrize(
     ("result", "own"),
     [("success", True), ("exit-code", True), ("timeout", False), ("signal", False), ("core-dump", False), ("oom-kill", False)],
