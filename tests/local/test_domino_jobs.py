@@ -6,7 +6,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
@@ -14,16 +13,8 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import PlanR
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import release
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder
 from lab_tools.domino_standin import Server
-from unit.support.domino_steps import Domino
+from unit.support.domino_steps import Domino, folders, good, lose_everything, made
 from unit.support.sandbox import Sandbox
-
-
-def made(tmp_path: Path, *options: str) -> Server:
-    root = tmp_path / "host"
-    root.mkdir()
-    server = Server(root)
-    server.create(*options)
-    return server
 
 
 @pytest.fixture
@@ -36,22 +27,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def domino(sandbox: Sandbox, server: Server) -> Domino:
     return Domino(sandbox, server.root, server.ini)
-
-
-def good(result: dict[str, Any]) -> dict[str, Any]:
-    assert result["status"] == "ok", result
-    return result
-
-
-def lose_everything(server: Server) -> None:
-    server.stop()
-    for name in ("notesdata", "translog", "daos", "archive", "linked", "backup"):
-        shutil.rmtree(server.root / "local" / name, ignore_errors=True)
-
-
-def folders(server: Server) -> list[tuple[str, int, int]]:
-    found = ((path, path.stat()) for path in sorted((server.root / "local").glob("[a-z]*")))
-    return [(path.name, status.st_uid, status.st_mode) for path, status in found]
 
 
 def test_a_full_set_brings_a_lost_server_back(domino: Domino, server: Server) -> None:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.backstay.fleet.plugins.module_utils.apps import domino
 from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan
+from lab_tools.domino_standin import Server
 from unit.support.sandbox import Sandbox
 from unit.support.steps import Step
 
@@ -24,6 +26,34 @@ def call(name: str, **arguments: Any) -> Step:
 def take(artifact: str) -> Step:
     capture = {"artifact": artifact, "argv_from": "archive_argv", "proof": {"exit": 0}}
     return {"name": f"Take {artifact}", "capture": capture}
+
+
+def made(tmp_path: Path, *options: str) -> Server:
+    """Return a stand-in server of its own, up."""
+    root = tmp_path / "host"
+    root.mkdir()
+    server = Server(root)
+    server.create(*options)
+    return server
+
+
+def good(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a job that has to succeed."""
+    assert result["status"] == "ok", result
+    return result
+
+
+def lose_everything(server: Server) -> None:
+    """Stop a server and delete everything that is its own."""
+    server.stop()
+    for name in ("notesdata", "translog", "daos", "archive", "linked", "backup"):
+        shutil.rmtree(server.root / "local" / name, ignore_errors=True)
+
+
+def folders(server: Server) -> list[tuple[str, int, int]]:
+    """Return name, owner and mode of the folders of a server."""
+    found = ((path, path.stat()) for path in sorted((server.root / "local").glob("[a-z]*")))
+    return [(path.name, status.st_uid, status.st_mode) for path, status in found]
 
 
 class Domino:
