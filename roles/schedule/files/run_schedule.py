@@ -70,11 +70,24 @@ def keep(path: Path, record: dict[str, Any]) -> None:
 
 def run(entry: dict[str, Any]) -> int:
     """Run the playbook of ``entry`` and return the exit status; a request to end goes on to it."""
-    child = subprocess.Popen(
-        command(entry), stdin=subprocess.DEVNULL, cwd=entry["directory"], env={**os.environ, **entry["environment"]}
+    asked: list[int] = []
+    children: list[Any] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        asked.append(number)
+        for child in children:
+            child.terminate()
+
+    # Before the playbook begins: a request that came in between would end this program and leave the playbook to nobody.
+    signal.signal(signal.SIGTERM, pass_on)
+    children.append(
+        subprocess.Popen(
+            command(entry), stdin=subprocess.DEVNULL, cwd=entry["directory"], env={**os.environ, **entry["environment"]}
+        )
     )
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    status = child.wait()
+    if asked:
+        children[0].terminate()
+    status = children[0].wait()
     return 128 - status if status < 0 else status
 
 

@@ -144,6 +144,29 @@ def test_a_request_to_end_reaches_the_playbook_and_is_kept(tmp_path: Path) -> No
     assert entry.last()["ended_at"]
 
 
+def test_a_request_to_end_while_the_playbook_begins_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Child:
+        def __init__(self, *_arguments: object, **_more: object) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+        def terminate(self) -> None:
+            told.append("end")
+
+        def wait(self) -> int:
+            return -signal.SIGTERM
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(run_schedule.subprocess, "Popen", Child)
+    monkeypatch.setattr(run_schedule, "command", lambda _entry: ["true"])
+    try:
+        assert run_schedule.run({"directory": str(tmp_path), "environment": {}}) == 128 + signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == ["end"]
+
+
 def test_a_killed_run_has_no_end(tmp_path: Path) -> None:
     entry = Entry(tmp_path, "time.sleep(2)")
     process = entry.start()
