@@ -13,8 +13,12 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import PlanR
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import release
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder
 from lab_tools.domino_standin import Server
+from lab_tools.waiting import seconds_pass
 from unit.support.domino_steps import Domino, folders, good, lose_everything, made
 from unit.support.sandbox import Sandbox
+
+# A set of logs answers for a little less than its last extent holds (a record is written after its moment).
+WRITING = 0.1
 
 
 @pytest.fixture
@@ -53,6 +57,7 @@ def test_logs_lead_to_a_moment_and_to_the_latest(domino: Domino, server: Server)
     first = server.deliver("mail/anna.nsf", 3, "--attachment", "later than the full set")
     server.fill_extent()
     second = server.deliver("mail/anna.nsf", 2)
+    seconds_pass(WRITING)
     server.fill_extent()
     result = good(domino.backup("log"))
     assert result["kind"] == "log" and result["consistent_at"] > second.time
@@ -326,6 +331,7 @@ def test_a_shutdown_that_ended_in_a_kill_is_no_clean_source(old: tuple[Domino, S
 def test_one_database_comes_into_the_running_server(domino: Domino, server: Server) -> None:
     good(domino.backup())
     known = server.deliver("mail/anna.nsf", 2)
+    seconds_pass(WRITING)
     server.fill_extent()
     good(domino.backup("log"))
     later = server.deliver("mail/anna.nsf", 1)
