@@ -23,7 +23,7 @@ unit: venv ## Fast tests, no lab needed (under 60 s)
 	$(BIN)/pytest -q -n 2 tests/unit
 
 local: venv ## Whole workers, an sshd, roles through ansible-playbook: processes on this machine, no lab needed (SHORT=--short leaves out the long ones)
-	$(BIN)/pytest -q -n 2 $(SHORT) tests/local
+	$(BIN)/pytest -q -n 2 --dist loadgroup $(SHORT) tests/local
 
 lint: venv ## ruff, mypy, ansible-lint (production), changelog fragments
 	$(BIN)/ruff check .

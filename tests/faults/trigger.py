@@ -20,6 +20,7 @@ from pathlib import Path
 
 JOBS = Path("/var/lib/backstay/jobs")
 PAUSE = 0.002
+UNPACKING = {}  # run: the process that unpacks, once it was seen
 
 
 def processes():
@@ -62,7 +63,7 @@ def player(run, part):
 
 
 def look(run):
-    """Return ``(step, bytes)`` that the job shows; the count of a running capture is fresher than its state."""
+    """Return ``(step, bytes)`` that the job shows; counts of captures and landings are fresher than its state."""
     try:
         state = json.loads((JOBS / run / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -70,7 +71,20 @@ def look(run):
     moved = state["bytes"]
     for path in (JOBS / run).glob("count-*"):
         moved = max(moved, int(path.read_bytes() or b"0"))
+    if state["step"].startswith("land "):
+        moved = max(moved, unpacked(run))
     return state["step"], moved
+
+
+def unpacked(run):
+    """Return what the process that unpacks has read: a landing may be over before its state is written a second time."""
+    pid = UNPACKING.get(run) or player(run, "unpack")
+    try:
+        moved = int(Path(f"/proc/{pid}/io").read_text(encoding="utf-8").split()[1])
+    except (OSError, IndexError):
+        pid, moved = None, 0
+    UNPACKING[run] = pid
+    return moved
 
 
 def arrived(wanted, step, moved):

@@ -17,6 +17,9 @@ from lab_tools.waiting import seconds_pass
 from unit.support.domino_steps import Domino, folders, good, lose_everything, made
 from unit.support.sandbox import Sandbox
 
+# A server is known by the processes of its account, and here all servers run as the same one: one after the other.
+pytestmark = pytest.mark.xdist_group("domino")
+
 # A set of logs answers for a little less than its last extent holds (a record is written after its moment).
 WRITING = 0.1
 
