@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from ... import layout
-from ...checks import Check, new_check, new_directory_check, space_check
+from ...checks import Check, new_check, side_check, space_check
 from ...errors import CommandFailed
 from . import dictionary, parameters
 from .client import Instance, ask
@@ -34,8 +34,9 @@ def inspect_target(server: Instance, options: Dict[str, Any], action: str) -> Tu
             checks.append(incarnation_check(live, source, bool(options.get("previous_incarnation"))))
         checks += [aside_check(replaced(server, options, source, live)), room_check(server, options, source)]
     elif options.get("restore_to"):
+        files = [place for place in source.get("places") or {} if place.startswith("/") and server.executor.names(Path(place))]
         checks += [
-            new_directory_check(Path(options["restore_to"]), empty=not server.executor.names(Path(options["restore_to"]))),
+            side_check(options["restore_to"], files),
             room_check(server, dict(options, directory=options["restore_to"]), source),
         ]
     return checks, {"source": {key: source[key] for key in ("dbid", "name")}}

@@ -362,3 +362,17 @@ def test_a_name_that_is_no_place_on_this_host_is_not_believed(server: client.Ins
     assert there("+FRA/ORCL/log_1") and there(str(tmp_path))
     assert not there("STBY") and not there(str(tmp_path / "gone"))
     assert "standby_dest = 'NO'" in dictionary.ARCHIVED
+
+
+def test_a_restore_beside_the_live_database_does_not_come_among_its_files(server: client.Instance, tmp_path: Path) -> None:
+    files = tmp_path / "oradata"
+    files.mkdir()
+    (files / "system01.dbf").touch()
+    options = {"host": "oracle1", "source": {"dbid": 1, "name": "CDB1", "places": {str(files): 1, "+DATA": 1}}}
+
+    def found(place: Path) -> str:
+        checks, _facts = target.inspect_target(server, dict(options, restore_to=str(place)), "restore")
+        return str(next(item["detail"] for item in checks if item["name"] == "target"))
+
+    assert "among live data" in found(files / "side")
+    assert "among live data" not in found(tmp_path / "side")
