@@ -190,6 +190,7 @@ def test_everything_is_lost_and_comes_back_from_the_backup_machine(far: Far, fle
     far.run("restore", backstay_confirm=NAME, backstay_moment=moment).demand()
     assert oracle.check(fleet, known=known)["last_id"] == last, "nothing that was committed after it"
     assert far.clean()
+    oracle.start_writer(fleet)  # what it remembers to have committed is there again
     assert far.run("backup", backstay_kind="log").demand().record["kind"] == "full"
 
 
