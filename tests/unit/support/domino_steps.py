@@ -71,6 +71,7 @@ class Domino:
         }
         self.options: dict[str, Any] = {
             "host": HOST,
+            "source": HOST,
             "server": {
                 "account": getpass.getuser(),
                 "program": words["server"],

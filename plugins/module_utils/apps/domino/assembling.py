@@ -294,7 +294,7 @@ def _bring_configuration(landed: Landed, recreate: bool) -> None:
         text = ini.changed(text, {"TRANSLOG_Recreate_Logctrl": "1"})
         with open(str(path), "w", encoding="utf-8", errors="surrogateescape", newline="", opener=_no_link) as stream:
             stream.write(text)
-    wanted = [(path, landed.source["ini"])]
+    wanted = [(path, landed.facts["ini"])]
     wanted += [(landed.scratch / "ids" / str(n) / Path(file).name, file) for n, file in enumerate(landed.source["ids"])]
     for source, file in wanted:
         place = landed.layout.landing(file)

@@ -21,8 +21,8 @@ Facts = Dict[str, Any]
 
 def inspect_target(options: Options, action: str) -> Dict[str, Any]:
     """Return checks and facts: ``folders`` of the set and ``beside``, what lies in none of them (``{artifact, yard}``),
-    ``exchanged`` (what a restore in place exchanges), ``landings`` (whose yards it uses), ``log_kinds``, ``source`` (the facts
-    of the set)."""
+    ``exchanged`` (what a restore in place exchanges), ``landings`` (whose yards it uses), ``log_kinds``, ``ini`` (where
+    NOTES.INI comes), ``source`` (the facts of the set)."""
     plan = options["plan"]
     source = (plan or {}).get("facts") or {}
     if not source.get("folders"):
@@ -31,6 +31,7 @@ def inspect_target(options: Options, action: str) -> Dict[str, Any]:
     single, side = bool(options["database"]), bool(options.get("restore_to"))
     service = {"service": options["service"], **({"control": options["control"]} if options.get("control") else {})}
     facts: Facts = dict(_content(source, single), server=options["server"], services=[service], source=source)
+    facts["ini"] = _place_of_ini(options, source, in_place=action == "restore" and not single and not side)
     checks = [*_account_check(options), _plan_check(options, plan)]
     place = Path(options["restore_to"] if side else source["data"])
     if single or action == "verify":
@@ -42,8 +43,22 @@ def inspect_target(options: Options, action: str) -> Dict[str, Any]:
     elif action == "restore" and side:
         checks.append(side_check(options["restore_to"], [item["folder"] for item in facts["folders"]]))
     elif action == "restore":
-        checks += [_service_check(service), *_folder_checks(facts)]
+        checks += [_service_check(service), *_folder_checks(facts), _ini_check(facts)]
     return {"checks": checks, "facts": facts}
+
+
+def _place_of_ini(options: Options, source: Facts, in_place: bool) -> str:
+    """Return where NOTES.INI comes: on another host, where the start script of that host looks for it."""
+    elsewhere = in_place and options["source"] != options["host"]
+    return str(options["server"]["ini"] if elsewhere else source["ini"])
+
+
+def _ini_check(facts: Facts) -> Check:
+    place, own = Path(facts["ini"]), Path(facts["source"]["ini"])
+    if place != own and not places.below(str(place), facts["data"]) and not place.parent.is_dir():
+        hint = "set app_domino_ini to the file that the start script of this host names"
+        return new_check("NOTES.INI", "failed", f"{place} has no {place.parent} to come into", hint)
+    return new_check("NOTES.INI", "ok", str(place))
 
 
 def _content(source: Facts, single: bool) -> Facts:

@@ -355,6 +355,24 @@ def test_logs_without_a_command_to_roll_forward_are_refused_with_the_nearest_set
 
 
 @pytest.mark.parametrize(
+    ("source", "in_place", "place"),
+    [("notes1", True, "/etc/notes.ini"), ("notes2", True, "/local/notes.ini"), ("notes2", False, "/etc/notes.ini")],
+)
+def test_notes_ini_comes_where_another_host_looks_for_it(source: str, in_place: bool, place: str) -> None:
+    """DOM-3: it may lie anywhere, and the start script of each host says where."""
+    options = {"host": "notes1", "source": source, "server": {"ini": "/local/notes.ini"}}
+    assert target._place_of_ini(options, {"ini": "/etc/notes.ini"}, in_place) == place
+
+
+def test_a_place_of_notes_ini_that_is_not_there_is_told_before_anything_is_stopped(tmp_path: Path) -> None:
+    facts = {"ini": f"{tmp_path}/etc/notes.ini", "data": "/local/data", "source": {"ini": "/etc/notes.ini"}}
+    found = target._ini_check(facts)
+    assert found["status"] == "failed" and f"has no {tmp_path}/etc" in found["detail"] and "app_domino_ini" in found["hint"]
+    (tmp_path / "etc").mkdir()
+    assert target._ini_check(facts)["status"] == "ok"
+
+
+@pytest.mark.parametrize(
     ("more", "words"),
     [
         ({"restore_to": "/x"}, "beside it"),
