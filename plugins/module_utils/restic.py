@@ -165,8 +165,12 @@ def last_message(stderr: str) -> str:
 
 
 def command_failed(stderr: str) -> bool:
-    """Return whether restic gave up because the command whose output it stores failed or was killed."""
-    return "command failed: " in last_message(stderr)
+    """Return whether restic gave up because the command whose output it stores failed or was killed.
+
+    When that ends while packs are uploaded, what restic ends with may be its own way of stopping them.
+    """
+    said = last_message(stderr)
+    return "command failed: " in said or said.endswith("context canceled")
 
 
 def summary_of(stdout: str) -> Dict[str, Any]:

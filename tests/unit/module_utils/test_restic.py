@@ -205,3 +205,16 @@ def test_a_full_set_has_no_parent_and_is_listed_once() -> None:
     again = [listed(tags={"kind": "full", "parent": ""}), listed(tags={"kind": "full", "parent": ""})]
     found = restic.committed_sets(again)
     assert [(item["set"], item["parent"]) for item in found] == [(ids(1), None)]
+
+
+@pytest.mark.parametrize(
+    ("stderr", "failed"),
+    [
+        ("Fatal: unable to save snapshot: command failed: signal: killed\n", True),
+        ("Fatal: unable to save snapshot: context canceled\n", True),
+        ("Fatal: unable to save snapshot: no space left on device\n", False),
+    ],
+)
+def test_the_end_of_the_command_is_told_from_other_failures(stderr: str, failed: bool) -> None:
+    """Both were seen of restic 0.18 when its command was killed: the second while packs were on their way."""
+    assert restic.command_failed(stderr) is failed
