@@ -55,9 +55,10 @@ def test_restore_replaces_newer_data_and_keeps_it_aside(live: App, playbooks: Pl
     assert live.prove() != content
     restored = restore_in_place(playbooks, live, backstay_set=done["set"]).demand().record
     assert live.prove() == content
-    for aside in restored["aside"].split(", "):
-        assert fleet.run(live.host, "ls", "-A", aside).split(), f"{aside} is empty"
-        fleet.run(live.host, "rm", "-rf", aside)
+    places = restored["aside"].split(", ")
+    kept = [fleet.run(live.host, "ls", "-A", aside).split() for aside in places]
+    assert any(kept), f"nothing is kept in {places}"  # of several folders one may have been empty
+    fleet.run(live.host, "rm", "-rf", *places)
 
 
 def test_restore_to_another_host(live: App, spare: str, playbooks: Playbooks) -> None:

@@ -26,6 +26,7 @@ class Adapter:
     restore_to = "/local/side"
     proofs = 2
     transports = ("stage",)  # the backup task writes into its own target
+    exchanged = (f"{domino.DATA}/names.nsf", domino.LOGS, domino.DAOS)  # by a restore in place
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
@@ -75,7 +76,7 @@ class Adapter:
         self.fleet.run(host, "rm", "-rf", side)
 
     def identity(self) -> str:
-        return self.live.main_process() + self.live.shell(f"stat -c %i {domino.DATA}/names.nsf {domino.LOGS} {domino.DAOS}")
+        return self.live.main_process() + self.live.shell(f"stat -c %i {' '.join(self.exchanged)}")
 
 
 def logical(path: str) -> str:

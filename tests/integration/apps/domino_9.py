@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from integration.apps import domino
-from lab_tools.domino import OFFLINE
+from lab_tools.domino import DATA, LOGS, OFFLINE
 
 LONG = domino.LONG
 
@@ -13,3 +13,4 @@ class Adapter(domino.Adapter):
     """See ``integration.apps.App``."""
 
     host = OFFLINE
+    exchanged = (f"{DATA}/names.nsf", LOGS)  # no DAOS
