@@ -23,6 +23,13 @@ def contents(scene: Scene, directory: str) -> dict[str, str]:
     return {name: mark for mark, _space, name in (line.partition("  ") for line in lines)}
 
 
+def demand_same(scene: Scene, directory: str, former: dict[str, str], what: str) -> None:
+    """Demand that ``directory`` holds what it held when it was looked at; name what does not."""
+    found = contents(scene, directory)
+    other = sorted(name for name in {*found, *former} if found.get(name) != former.get(name))
+    assert not other, f"{what}: {len(other)} of {len(former)} differ: {[(name, name in found) for name in other[:5]]}"
+
+
 def make_entries(scene: Scene) -> None:
     """Put so many entries into the data directory that an exchange can be hit in its middle."""
     directory = scene.subject.datadir
@@ -53,7 +60,7 @@ def demand_return(scene: Scene, record: dict[str, Any], former: dict[str, str]) 
     scene.gates.close("start")
     with scene.background(record["put_back"]) as putting_back:
         scene.gates.await_reached("start")
-        assert contents(scene, scene.subject.datadir) == former, "the former content is not back as it was"
+        demand_same(scene, scene.subject.datadir, former, "the former content is not back as it was")
         scene.gates.open("start")
         assert "holds its former content again" in putting_back.wait()
     scene.forget_landed()

@@ -9,6 +9,7 @@ from faults.exchanges import (
     WORKER_DIED,
     contents,
     demand_return,
+    demand_same,
     make_entries,
     remove_entries,
     some_entry,
@@ -77,5 +78,5 @@ def test_power_cut_after_the_exchange(scene: Scene) -> None:
     # The worker may live long enough to see that systemd is gone.
     record = scene.failed(running, "interrupted application-down", "put it back with: sudo")
     assert scene.inactive(), "the server was started on restored data that nobody has proved"
-    assert contents(scene, record["aside"]) == former, "the former content is not kept whole"
+    demand_same(scene, record["aside"], former, "the former content is not kept whole")
     demand_return(scene, record, former)

@@ -10,6 +10,7 @@ from faults.exchanges import (
     WORKER_DIED,
     contents,
     demand_return,
+    demand_same,
     make_entries,
     remove_entries,
     some_entry,
@@ -95,7 +96,7 @@ def test_worker_killed_after_the_exchange(scene: Scene) -> None:
     scene.hit(running, hit="worker")
     record = scene.failed(running, "interrupted", WORKER_DIED, "put it back with: sudo")
     scene.gates.open("start")
-    assert contents(scene, record["aside"]) == former, "the former content is not kept whole"
+    demand_same(scene, record["aside"], former, "the former content is not kept whole")
     demand_return(scene, record, former)
 
 
@@ -105,7 +106,7 @@ def test_restored_server_does_not_start(scene: Scene) -> None:
     with injection.changed_file(scene.fleet, scene.host, path, content):
         scene.gates.open("stop")
         record = scene.failed(running, "application-down", "did not start", "put it back with: sudo")
-        assert contents(scene, record["aside"]) == former, "the former content is not kept whole"
+        demand_same(scene, record["aside"], former, "the former content is not kept whole")
         assert contents(scene, scene.subject.datadir), "the restored data is not kept"
     scene.fleet.run(scene.host, "systemctl", "reset-failed", scene.subject.service)
     demand_return(scene, record, former)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 JOBS = Path("/var/lib/backstay/jobs")
 PAUSE = 0.002
-UNPACKING = {}  # run: the process that unpacks, once it was seen
+SEEN = {}  # part: the process that plays it, once it was seen
 
 
 def processes():
@@ -62,29 +62,29 @@ def player(run, part):
     return next(iter(restic if part == "restic" else set(own) - restic), None)
 
 
-def look(run):
+def look(run, closely=False):
     """Return ``(step, bytes)`` that the job shows; counts of captures and landings are fresher than its state."""
     try:
         state = json.loads((JOBS / run / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "", 0
     moved = state["bytes"]
+    if closely:
+        moved = max(moved, passed(run, "unpack" if state["step"].startswith("land ") else "tool"))
     for path in (JOBS / run).glob("count-*"):
         moved = max(moved, int(path.read_bytes() or b"0"))
-    if state["step"].startswith("land "):
-        moved = max(moved, unpacked(run))
     return state["step"], moved
 
 
-def unpacked(run):
-    """Return what the process that unpacks has read: a landing may be over before its state is written a second time."""
-    pid = UNPACKING.get(run) or player(run, "unpack")
+def passed(run, part):
+    """Return what the process at the end of the pipe has read or written: all may be over before a state is written again."""
+    pid = SEEN.get(part) or player(run, part)
     try:
-        moved = int(Path(f"/proc/{pid}/io").read_text(encoding="utf-8").split()[1])
-    except (OSError, IndexError):
-        pid, moved = None, 0
-    UNPACKING[run] = pid
-    return moved
+        words = Path(f"/proc/{pid}/io").read_text(encoding="utf-8").split()
+    except OSError:
+        pid, words = None, ["rchar:", "0", "wchar:", "0"]
+    SEEN[part] = pid
+    return int(words[1] if part == "unpack" else words[3])
 
 
 def arrived(wanted, step, moved):
@@ -98,7 +98,7 @@ def await_point(wanted):
     """Return ``(step, bytes)`` once the job is there; end the program with a sentence when it will not be."""
     deadline = time.monotonic() + wanted["deadline"]
     while True:
-        step, moved = look(wanted["run"])
+        step, moved = look(wanted["run"], closely=wanted["bytes"] > 0)
         if arrived(wanted, step, moved):
             return step, moved
         seen = f"last seen in step '{step}' with {moved} bytes"
