@@ -71,7 +71,6 @@ class Domino:
         }
         self.options: dict[str, Any] = {
             "host": HOST,
-            "source": HOST,
             "server": {
                 "account": getpass.getuser(),
                 "program": words["server"],

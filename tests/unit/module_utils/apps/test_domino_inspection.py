@@ -360,8 +360,8 @@ def test_logs_without_a_command_to_roll_forward_are_refused_with_the_nearest_set
 )
 def test_notes_ini_comes_where_another_host_looks_for_it(source: str, in_place: bool, place: str) -> None:
     """DOM-3: it may lie anywhere, and the start script of each host says where."""
-    options = {"host": "notes1", "source": source, "server": {"ini": "/local/notes.ini"}}
-    assert target._place_of_ini(options, {"ini": "/etc/notes.ini"}, in_place) == place
+    options = {"host": "notes1", "server": {"ini": "/local/notes.ini"}}
+    assert target._place_of_ini(options, {"ini": "/etc/notes.ini", "host": source}, in_place) == place
 
 
 def test_a_place_of_notes_ini_that_is_not_there_is_told_before_anything_is_stopped(tmp_path: Path) -> None:
