@@ -124,6 +124,9 @@ def await_stop(name: str, timeout: float, control: Control = None, host: Host = 
 
 def start(name: str, timeout: float, control: Control = None, host: Host = None) -> None:
     """Start service ``name`` and confirm that it is up. Raise ApplicationDown when it is not within ``timeout``."""
+    if control is None and has_systemd():
+        # systemd refuses a start after some quick ones that failed: those of a server whose data was lost.
+        run(["systemctl", "reset-failed", "--", name], 60)
     try:
         done = _tell("start", name, timeout, control, host)
         up = done.status == 0 and _becomes(name, True, timeout, control, host)
