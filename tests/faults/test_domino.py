@@ -256,7 +256,8 @@ def test_a_shutdown_that_ends_in_a_kill_is_no_clean_source(scene: Scene) -> None
 def test_a_server_that_does_not_end_in_time_goes_on(scene: Scene) -> None:
     server = server_of(scene)
     with server.knob("quit_hangs"):
-        running = scene.start("backup", backstay_kind="full", app_domino_method="offline", app_domino_stop_timeout=4)
+        limits = {"app_domino_stop_timeout": 4, "app_domino_start_timeout": 10}  # the start waits behind the stop
+        running = scene.start("backup", backstay_kind="full", app_domino_method="offline", **limits)
         scene.failed(running, "command", "did not stop", "it was not killed")
     wait_until(lambda: not scene.inactive() and server.running(), "the server is back", 90)
 
