@@ -30,7 +30,8 @@ def kill_at_random_moments(scene: Scene, tell: Callable[[str, object], None], **
     kills = [json.loads(line) for line in said.splitlines()]
     assert len(kills) == KILLS[MODE]
     tell(f"{len(kills)} kills", told(kills))
-    assert [kill for kill in kills if kill["active"] != "active"] == [], "the application did not come back"
+    down = [kill for kill in kills if kill["active"] != "active"]
+    assert not down, f"the application did not come back: {down}"
     assert [kill for kill in kills if kill["status"] != "ok"], "no kill came in time"
     # Those whose kill came too late; a worker that dies between commit and result leaves a set that is whole, too, and what
     # was staged whole is salvaged by the run after it.

@@ -155,6 +155,23 @@ def test_a_server_that_starts_is_not_told_to_end_before_it_is_up(monkeypatch: py
     assert told == ["stop while running", "stop while start"]
 
 
+def test_what_systemd_does_not_end_in_time_is_the_service_and_not_systemctl(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(argv: list[str], timeout: float) -> Finished:
+        if argv[1] in ("stop", "start"):
+            raise CommandFailed(f"systemctl did not end within {timeout:g} s and was killed")
+        return Finished(0, f"LoadState=loaded\nActiveState={state}\n", "")
+
+    monkeypatch.setattr(services, "has_systemd", lambda: True)
+    monkeypatch.setattr(services, "run", run)
+    state = "deactivating"
+    with pytest.raises(CommandFailed, match=r"^service 'mail' did not stop: its stop did not end within 4 s$") as refused:
+        services.stop("mail", 4)
+    assert "it was not killed" in refused.value.hint
+    state = "inactive"
+    with pytest.raises(ApplicationDown, match=r"^service 'mail' did not start: its start did not end within 4 s$"):
+        services.start("mail", 4)
+
+
 @pytest.mark.parametrize(
     ("result", "own"),
     [("success", True), ("exit-code", True), ("timeout", False), ("signal", False), ("core-dump", False), ("oom-kill", False)],
