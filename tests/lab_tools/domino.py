@@ -196,7 +196,8 @@ class Server:
 
     def renew(self) -> None:
         """Throw everything away and set the server up anew; the record of confirmed documents begins anew, too."""
-        self.shell(f"{_KILL}; rm -rf {DATA}")
+        # What restores left, too: the lab gives everything there to the server's account.
+        self.shell(f"{_KILL}; rm -rf {DATA} /local/.backstay-*")
         self.fleet.up(only=[self.host])
 
 

@@ -74,12 +74,29 @@ class MysqlGtids:
         """Return whether ``gtid`` is in the set."""
         return any(first <= gtid[1] <= last for first, last in self.ranges.get(gtid[0], []))
 
+    def without(self, other: MysqlGtids) -> MysqlGtids:
+        """Return what is in this set and not in ``other``."""
+        result = {uuid: found for uuid, found in self.ranges.items() if uuid not in other.ranges}
+        for uuid in set(self.ranges) & set(other.ranges):
+            left = self.ranges[uuid]
+            for begin, end in other.ranges[uuid]:
+                left = [piece for both in left for piece in _around(both, begin, end)]
+            if left:
+                result[uuid] = left
+        return MysqlGtids(result)
+
     def __str__(self) -> str:
         """Return the set as the server spells it, by source: ``uuid:1-19:25,uuid:7``."""
         return ",".join(
             uuid + "".join(f":{first}" if first == last else f":{first}-{last}" for first, last in found)
             for uuid, found in sorted(self.ranges.items())
         )
+
+
+def _around(both: Tuple[int, int], begin: int, end: int) -> List[Tuple[int, int]]:
+    """Return what is left of a range when the numbers ``begin`` to ``end`` are taken out."""
+    pieces = ((both[0], min(both[1], begin - 1)), (max(both[0], end + 1), both[1]))
+    return [(first, last) for first, last in pieces if first <= last]
 
 
 Gtids = Union[MariadbGtids, MysqlGtids]
@@ -119,6 +136,30 @@ def _parse_mysql(parts: List[str]) -> MysqlGtids:
 def same_gtids(one: str, other: str) -> bool:
     """Return whether two spellings mean the same GTIDs."""
     return str(parse_gtids(one)) == str(parse_gtids(other))
+
+
+def unlogged(data: str, shown: str) -> Optional[str]:
+    """Return the GTIDs of ``data`` that the logs of its server do not show, which show ``shown`` at the same place.
+
+    A MySQL server that was restored has those of its former logs without having a log of them (``gtid_purged``). None: what is
+    shown is not what the data holds.
+    """
+    whole, part = parse_gtids(data), parse_gtids(shown)
+    if not isinstance(whole, MysqlGtids) or not (isinstance(part, MysqlGtids) or not shown.strip()):
+        return "" if str(whole) == str(part) else None
+    logged = part if isinstance(part, MysqlGtids) else MysqlGtids()
+    return None if logged.without(whole).ranges else str(whole.without(logged))
+
+
+def apart(one: str, other: str) -> bool:
+    """Return whether no GTID is in both."""
+    found, wanted = parse_gtids(one), parse_gtids(other)
+    return not (isinstance(found, MysqlGtids) and isinstance(wanted, MysqlGtids)) or str(found.without(wanted)) == str(found)
+
+
+def joined(one: str, other: str) -> str:
+    """Return the GTIDs of both; those of MariaDB have nothing to join."""
+    return str(parse_gtids(f"{one},{other}")) if one and other else one or other
 
 
 def parse_gtid(text: str) -> Gtid:

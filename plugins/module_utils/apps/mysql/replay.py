@@ -11,14 +11,14 @@ from __future__ import annotations
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ...errors import BadInput, CommandFailed, IntegrityError
 from ...moment import format_moment, parse_moment
 from ...process import last_line, spawn, spell_status
 from .binlog import Stop, scan, state_at, stop_after_gtid, stop_at_position, stop_before_second, stop_of
 from .client import Options, await_server, connection_argv, query, value
-from .gtids import same_gtids
+from .gtids import apart, joined, same_gtids, unlogged
 from .history import following, number_of, order
 from .logs import parse_position
 from .products import Product, product_named
@@ -42,7 +42,7 @@ def replay(job: Job, arguments: Dict[str, Any]) -> None:
     data = newest["position"]["not_after"] if newest["position"]["exact"] else started_place(arguments, newest)
     demand_gtids(product, arguments, data["gtid"], "before the replay")
     paths = files_in_order([Path(arguments["logs"]) / item["set"] for item in plan["receipts"] if item["kind"] == "log"])
-    paths = from_position(paths, data)
+    paths, before = from_position(paths, data)
     prove_unbroken(paths)
     stop = find_stop(paths, int(data["position"]), plan["stop_at"], plan["position"])
     used = [path for path in paths if number_of(path.name) <= number_of(stop.file)]
@@ -50,7 +50,7 @@ def replay(job: Job, arguments: Dict[str, Any]) -> None:
     if not (len(used) == 1 and stop.position == int(data["position"])):
         _pipe(job, product, replay_argv(product, used, int(data["position"]), stop), arguments)
     # A server that has a GTID already skips it without a word; what is not there afterwards was lost.
-    demand_gtids(product, arguments, stop.state, "after the replay")
+    demand_gtids(product, arguments, joined(stop.state, before), "after the replay")
     last = format_moment(datetime.fromtimestamp(stop.last_at, timezone.utc)) if stop.last_at else ""
     job.seen["facts"]["reached"] = {"file": stop.file, "position": stop.position, "gtid": stop.state, "last_commit": last}
     until = f", newest transaction of {last}" if last else ""
@@ -112,18 +112,22 @@ def prove_unbroken(paths: List[Path]) -> None:
             )
 
 
-def from_position(paths: List[Path], data: Dict[str, Any]) -> List[Path]:
-    """Return the files from the one in which the data ends on. Raise IntegrityError when it shows another history there."""
+def from_position(paths: List[Path], data: Dict[str, Any]) -> Tuple[List[Path], str]:
+    """Return the files from the one in which the data ends on, and the GTIDs that the data has from before all logs.
+
+    Raise IntegrityError when the file shows another history there, or one of the files a transaction from before.
+    """
     rest = [path for path in paths if number_of(path.name) >= number_of(data["file"])]
     if not rest or rest[0].name != data["file"]:
         raise IntegrityError(f"the logs do not begin at {data['file']}, where the data ends")
     shown = state_at(rest[0], int(data["position"]))
-    if shown is None or not same_gtids(shown, data["gtid"]):
+    before = None if shown is None else unlogged(data["gtid"], shown)
+    if before is None or not apart(before, scan(rest[-1])["end"]):
         raise IntegrityError(
             f"{data['file']} shows GTID {shown or '(none)'} at {data['position']}, the data ends at {data['gtid'] or '(none)'}",
             "data and logs are of different histories",
         )
-    return rest
+    return rest, before
 
 
 def find_stop(paths: List[Path], start: int, stop_at: Optional[str], position: Optional[str]) -> Stop:

@@ -7,8 +7,8 @@ import itertools
 from pathlib import Path
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import binlog, gtids, logs
-from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.mysql import binlog, gtids, logs, replay
+from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.support.binlogs import MysqlBinaryLog
@@ -75,3 +75,39 @@ def test_transactions_that_prove_nothing_are_refused(tmp_path: Path, kind: int, 
     path = MysqlBinaryLog().gtids({}).commit(ONE, 5, 1010, kind=kind).write(tmp_path / "bin.000001")
     with pytest.raises(BadInput, match=because):
         binlog.scan(path)
+
+
+# A server that was restored has GTIDs from before its logs.
+
+
+@given(numbers, numbers)
+def test_what_the_logs_do_not_show_is_known(one: set[int], other: set[int]) -> None:
+    def spelled(found: set[int]) -> str:
+        made = gtids.MysqlGtids()
+        for number in found:
+            made.add((ONE, number))
+        return str(made)
+
+    found = gtids.unlogged(spelled(one), spelled(other))
+    assert found == (spelled(one - other) if other <= one else None)
+    assert gtids.apart(spelled(one), spelled(other)) == (not one & other)
+    if found is not None:
+        assert gtids.same_gtids(gtids.joined(found, spelled(other)), spelled(one))
+
+
+@pytest.mark.parametrize(
+    ("data", "shown", "found"), [("0-7-3", "0-7-3", ""), ("0-7-3", "0-7-4", None), ("", "", ""), ("0-7-3", "", None)]
+)
+def test_mariadb_keeps_no_set_and_shows_all(data: str, shown: str, found: str | None) -> None:
+    assert gtids.unlogged(data, shown) == found
+
+
+def test_the_logs_of_a_restored_server_continue_its_data(tmp_path: Path) -> None:
+    """Its first log begins with none of the GTIDs that it was restored with."""
+    log = MysqlBinaryLog().gtids({}).commit(ONE, 1, 1010).commit(ONE, 2, 1020)
+    path = log.write(tmp_path / "bin.000001")
+    place = {"file": path.name, "position": log.marks[1], "gtid": f"{ONE}:1,{OTHER}:1-9"}
+    assert replay.from_position([path], place) == ([path], f"{OTHER}:1-9")
+    for gtid in (f"{OTHER}:1-9", f"{ONE}:1-2,{OTHER}:1-9"):  # without what the log shows; with what it shows only later
+        with pytest.raises(IntegrityError, match="shows GTID"):
+            replay.from_position([path], dict(place, gtid=gtid))

@@ -247,7 +247,8 @@ def test_what_is_no_binary_log_is_an_error(tmp_path: Path) -> None:
 def test_a_replay_begins_where_the_data_ends(tmp_path: Path) -> None:
     paths = replay.files_in_order(landed(tmp_path))
     place = data_at(history.Server(tmp_path, "7", []), "bin.000002")["position"]["not_after"]
-    assert [path.name for path in replay.from_position(paths, place)] == ["bin.000002", "bin.000003"]
+    found, before = replay.from_position(paths, place)
+    assert [path.name for path in found] == ["bin.000002", "bin.000003"] and before == ""
     with pytest.raises(IntegrityError, match="shows GTID"):
         replay.from_position(paths, dict(place, gtid="0-7-99"))
     with pytest.raises(IntegrityError, match=r"do not begin at bin\.000000"):
