@@ -40,7 +40,7 @@ def replay(job: Job, arguments: Dict[str, Any]) -> None:
     newest = [item for item in plan["receipts"] if item["kind"] != "log"][-1]
     product = product_named(plan["receipts"][0]["facts"]["product"])
     data = newest["position"]["not_after"] if newest["position"]["exact"] else started_place(arguments, newest)
-    demand_gtids(product, arguments, data["gtid"], "before the replay")
+    data = dict(data, gtid=held_gtids(product, arguments, data["gtid"]))
     paths = files_in_order([Path(arguments["logs"]) / item["set"] for item in plan["receipts"] if item["kind"] == "log"])
     paths, before = from_position(paths, data)
     prove_unbroken(paths)
@@ -50,7 +50,7 @@ def replay(job: Job, arguments: Dict[str, Any]) -> None:
     if not (len(used) == 1 and stop.position == int(data["position"])):
         _pipe(job, product, replay_argv(product, used, int(data["position"]), stop), arguments)
     # A server that has a GTID already skips it without a word; what is not there afterwards was lost.
-    demand_gtids(product, arguments, joined(stop.state, before), "after the replay")
+    demand_gtids(product, arguments, joined(stop.state, before))
     last = format_moment(datetime.fromtimestamp(stop.last_at, timezone.utc)) if stop.last_at else ""
     job.seen["facts"]["reached"] = {"file": stop.file, "position": stop.position, "gtid": stop.state, "last_commit": last}
     until = f", newest transaction of {last}" if last else ""
@@ -76,13 +76,26 @@ def started_place(options: Options, newest: Dict[str, Any]) -> Dict[str, Any]:
     return {"file": file, "position": position, "gtid": value(options, "@@gtid_executed")}
 
 
-def demand_gtids(product: Product, options: Options, wanted: str, when: str) -> None:
-    """Raise IntegrityError unless a server that keeps a set of its GTIDs has exactly ``wanted``."""
+def held_gtids(product: Product, options: Options, wanted: str) -> str:
+    """Return the GTIDs of a server that keeps a set of them: ``wanted``, and those that no log of its source showed.
+
+    Raise IntegrityError when it has not all that are wanted.
+    """
+    if not product.gtids_demanded:
+        return wanted
+    found = value(options, product.logged_gtids)
+    if unlogged(found, wanted) is None:
+        raise IntegrityError(f"before the replay the server has the GTIDs {found or '(none)'} instead of {wanted or '(none)'}")
+    return found
+
+
+def demand_gtids(product: Product, options: Options, wanted: str) -> None:
+    """Raise IntegrityError unless a server that keeps a set of its GTIDs has exactly ``wanted`` after the replay."""
     if not product.gtids_demanded:
         return
     found = value(options, product.logged_gtids)
     if not same_gtids(found, wanted):
-        raise IntegrityError(f"{when} the server has the GTIDs {found or '(none)'} instead of {wanted or '(none)'}")
+        raise IntegrityError(f"after the replay the server has the GTIDs {found or '(none)'} instead of {wanted or '(none)'}")
 
 
 def files_in_order(folders: List[Path]) -> List[Path]:

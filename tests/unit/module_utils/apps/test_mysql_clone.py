@@ -50,11 +50,21 @@ def test_what_was_skipped_in_silence_is_noticed(monkeypatch: pytest.MonkeyPatch,
     """A server that has a GTID already does not replay it, and says nothing."""
     answering(monkeypatch, replay, [], found)
     if fits:
-        replay.demand_gtids(products.MYSQL, {}, f"{UUID}:1-5", "after the replay")
+        replay.demand_gtids(products.MYSQL, {}, f"{UUID}:1-5")
     else:
         with pytest.raises(IntegrityError, match=r"after the replay the server has the GTIDs"):
-            replay.demand_gtids(products.MYSQL, {}, f"{UUID}:1-5", "after the replay")
-    replay.demand_gtids(products.MARIADB, {}, "0-7-1", "after the replay")  # it keeps no set of them
+            replay.demand_gtids(products.MYSQL, {}, f"{UUID}:1-5")
+    replay.demand_gtids(products.MARIADB, {}, "0-7-1")  # it keeps no set of them
+
+
+def test_a_restored_server_may_have_more_than_its_source_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its source was restored before, and has the GTIDs of that from no log of its own."""
+    held = f"{UUID}:1-5,d5559c2b-ed1e-11f1-b7a9-7aa8725150ce:1-9"
+    answering(monkeypatch, replay, [], held)
+    assert replay.held_gtids(products.MYSQL, {}, f"{UUID}:1-5") == held
+    with pytest.raises(IntegrityError, match=r"before the replay the server has the GTIDs"):
+        replay.held_gtids(products.MYSQL, {}, f"{UUID}:1-6")
+    assert replay.held_gtids(products.MARIADB, {}, "0-7-1") == "0-7-1"  # it keeps no set of them
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
