@@ -117,13 +117,13 @@ class Beats:
         while not self._over.wait(guard.BEAT_SECONDS):
             try:
                 self._channel.sendall(b"\n")
-            except OSError:
+            except (OSError, EOFError):
                 return  # whoever talks to the host next says so
 
     def stop(self) -> None:
         """End the guard and wait until it has cleaned up."""
         self._over.set()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, EOFError):
             self._channel.shutdown_write()
             self._channel.status_event.wait(_END_SECONDS)
 
