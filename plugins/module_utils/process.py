@@ -22,6 +22,10 @@ _LEFT_BEHIND_SECONDS = 2
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+class TookTooLong(CommandFailed):
+    """A command ran longer than it may and was killed; the operator's code for it is that of any failed command."""
+
+
 class Finished(NamedTuple):
     """How a process ended: its exit status (negative: signal), its standard output, the redacted end of its errors."""
 
@@ -179,7 +183,7 @@ def run(
     """Run ``argv`` to its end and return how it ended; never raise for an exit status.
 
     ``feed`` is given to standard input, ``started`` learns the process (so that a watchdog can end it). Raise
-    CommandFailed when it cannot be started or runs longer than ``timeout`` seconds (it is killed then).
+    CommandFailed when it cannot be started, TookTooLong when it runs longer than ``timeout`` seconds (it is killed then).
     """
     process = spawn(
         argv,
@@ -203,7 +207,7 @@ def run(
     except subprocess.TimeoutExpired:
         kill_group(process)
         process.wait()
-        raise CommandFailed(f"{argv[0]} did not end within {timeout:g} s and was killed") from None
+        raise TookTooLong(f"{argv[0]} did not end within {timeout:g} s and was killed") from None
     return Finished(status, out.text(), redact(err.text()))
 
 

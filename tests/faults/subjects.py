@@ -23,6 +23,9 @@ class MysqlSubject:
 
     app = "mysql"
     staging_waits = False  # whether what a failed run staged waits for the next run, which salvages or sweeps it
+    logs_may_precede = (
+        False  # whether logs that are saved after a full set may be of a moment before it; sets are listed by moment
+    )
     module = ""  # the only module of tests for this subject; empty: all that belong to no other, and ``more``
     more: tuple[str, ...] = ("test_dump",)
     host = "shop-db1"
@@ -121,6 +124,7 @@ class FilesSubject:
     """Folders of the tally on three filesystems, which stands still for the moment of the picture only."""
 
     staging_waits = False
+    logs_may_precede = False
     app = "files"
     module = "test_folders"
     host = tally.HOST
@@ -157,6 +161,7 @@ class PowerShareSubject:
     """The PowerShare mail server, which routes mail all the time except when it is quit."""
 
     staging_waits = False
+    logs_may_precede = False
     app = "powershare"
     module = "test_powershare"
     host = "mail1"
@@ -194,6 +199,7 @@ class OracleSubject:
     """An Oracle database (its stand-in) with its ledger, whose writer commits all the time; one module of tests is its own."""
 
     staging_waits = True  # RMAN counts every set as made, so every kind is salvaged
+    logs_may_precede = False
     app = "oracle"
     module = "test_oracle"
     host = oracle.HOST
@@ -229,6 +235,7 @@ class DominoSubject:
     """A Domino server with archive-style logs (its stand-in), to which mail keeps arriving; one module of tests is its own."""
 
     staging_waits = True  # the backup task counts what it wrote as archived, so every kind with logs is salvaged
+    logs_may_precede = True  # a set of logs ends with its last full extent
     app = "domino"
     module = "test_domino"
     host = domino.ARCHIVE

@@ -17,7 +17,7 @@ from ..errors import ApplicationDown, CommandFailed
 from ..executors import Executor
 from ..files import write_atomic
 from ..names import quote_name
-from ..process import Finished, last_line, require, run, spell_status
+from ..process import Finished, TookTooLong, last_line, require, run, spell_status
 
 Control = Optional[Dict[str, Any]]
 Host = Optional[Executor]  # where a service with a ``control`` runs, if that is not this machine
@@ -189,7 +189,7 @@ def _tell(verb: str, name: str, timeout: float, control: Control, host: Host) ->
         return host.run(control[verb], timeout)
     try:
         return run(_argv(verb, name, control), timeout)
-    except CommandFailed:
+    except TookTooLong:
         if control or not has_systemd():
             raise
         # Only systemctl was ended, which waits; what it asked for goes on.

@@ -74,6 +74,11 @@ def transports(name: str) -> tuple[str, ...]:
     return tuple(getattr(adapter, "transports", ("stream", "stage")))
 
 
+def bare(app: App) -> tuple[str, ...]:
+    """Return the yards of the folders of an app that hold nothing: what its adapter says, none when it says nothing."""
+    return tuple(getattr(app, "bare", ()))
+
+
 def load(name: str, fleet: Fleet) -> App:
     """Return the adapter of app ``name``."""
     module = importlib.import_module(f"integration.apps.{name}")

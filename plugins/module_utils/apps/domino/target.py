@@ -49,7 +49,7 @@ def inspect_target(options: Options, action: str) -> Dict[str, Any]:
 
 def _place_of_ini(options: Options, source: Facts, in_place: bool) -> str:
     """Return where NOTES.INI comes: on another host, where the start script of that host looks for it."""
-    elsewhere = in_place and source.get("host", options["host"]) != options["host"]
+    elsewhere = in_place and source["host"] != options["host"]
     return str(options["server"]["ini"] if elsewhere else source["ini"])
 
 

@@ -151,10 +151,10 @@ def unlogged(data: str, shown: str) -> Optional[str]:
     return None if logged.without(whole).ranges else str(whole.without(logged))
 
 
-def apart(one: str, other: str) -> bool:
-    """Return whether no GTID is in both."""
+def of_other_servers(one: str, other: str) -> bool:
+    """Return whether no server that made one of the GTIDs in ``one`` made one of those in ``other``."""
     found, wanted = parse_gtids(one), parse_gtids(other)
-    return not (isinstance(found, MysqlGtids) and isinstance(wanted, MysqlGtids)) or str(found.without(wanted)) == str(found)
+    return not (isinstance(found, MysqlGtids) and isinstance(wanted, MysqlGtids) and set(found.ranges) & set(wanted.ranges))
 
 
 def joined(one: str, other: str) -> str:

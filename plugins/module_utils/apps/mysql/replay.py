@@ -18,7 +18,7 @@ from ...moment import format_moment, parse_moment
 from ...process import last_line, spawn, spell_status
 from .binlog import Stop, scan, state_at, stop_after_gtid, stop_at_position, stop_before_second, stop_of
 from .client import Options, await_server, connection_argv, query, value
-from .gtids import apart, joined, same_gtids, unlogged
+from .gtids import joined, of_other_servers, same_gtids, unlogged
 from .history import following, number_of, order
 from .logs import parse_position
 from .products import Product, product_named
@@ -128,14 +128,15 @@ def prove_unbroken(paths: List[Path]) -> None:
 def from_position(paths: List[Path], data: Dict[str, Any]) -> Tuple[List[Path], str]:
     """Return the files from the one in which the data ends on, and the GTIDs that the data has from before all logs.
 
-    Raise IntegrityError when the file shows another history there, or one of the files a transaction from before.
+    Those are of a server that was restored, which makes its own under another UUID since. Raise IntegrityError when the file
+    shows another history there, or any of the files transactions of a server that the data has more of.
     """
     rest = [path for path in paths if number_of(path.name) >= number_of(data["file"])]
     if not rest or rest[0].name != data["file"]:
         raise IntegrityError(f"the logs do not begin at {data['file']}, where the data ends")
     shown = state_at(rest[0], int(data["position"]))
     before = None if shown is None else unlogged(data["gtid"], shown)
-    if before is None or not apart(before, scan(rest[-1])["end"]):
+    if before is None or not of_other_servers(before, scan(rest[-1])["end"]):
         raise IntegrityError(
             f"{data['file']} shows GTID {shown or '(none)'} at {data['position']}, the data ends at {data['gtid'] or '(none)'}",
             "data and logs are of different histories",

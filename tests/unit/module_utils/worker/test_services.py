@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import ApplicationDown, CommandFailed
-from ansible_collections.backstay.fleet.plugins.module_utils.process import Finished
+from ansible_collections.backstay.fleet.plugins.module_utils.process import Finished, TookTooLong
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import services
 from unit.support.sandbox import Sandbox
 
@@ -158,7 +158,7 @@ def test_a_server_that_starts_is_not_told_to_end_before_it_is_up(monkeypatch: py
 def test_what_systemd_does_not_end_in_time_is_the_service_and_not_systemctl(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(argv: list[str], timeout: float) -> Finished:
         if argv[1] in ("stop", "start"):
-            raise CommandFailed(f"systemctl did not end within {timeout:g} s and was killed")
+            raise TookTooLong(f"systemctl did not end within {timeout:g} s and was killed")
         return Finished(0, f"LoadState=loaded\nActiveState={state}\n", "")
 
     monkeypatch.setattr(services, "has_systemd", lambda: True)
