@@ -23,9 +23,7 @@ class MysqlSubject:
 
     app = "mysql"
     staging_waits = False  # whether what a failed run staged waits for the next run, which salvages or sweeps it
-    logs_may_precede = (
-        False  # whether logs that are saved after a full set may be of a moment before it; sets are listed by moment
-    )
+    logs_may_precede = False  # whether logs saved after a full set may be of a moment before it: sets are listed by moment
     module = ""  # the only module of tests for this subject; empty: all that belong to no other, and ``more``
     more: tuple[str, ...] = ("test_dump",)
     host = "shop-db1"
