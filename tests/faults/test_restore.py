@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from faults import injection
 from faults.exchanges import (
     ENTRIES,
@@ -17,6 +20,7 @@ from faults.exchanges import (
     stop_before_exchange,
 )
 from faults.scene import Scene
+from lab_tools.waiting import wait_until
 
 
 def test_worker_killed_while_landing(scene: Scene, offset: float) -> None:
@@ -108,6 +112,40 @@ def test_restored_server_does_not_start(scene: Scene) -> None:
         record = scene.failed(running, "application-down", "did not start", "put it back with: sudo")
         demand_same(scene, record["aside"], former, "the former content is not kept whole")
         assert contents(scene, scene.subject.datadir), "the restored data is not kept"
-    # systemd may go on trying, and would stand at the gate in place of the command. It counts its failures all the same.
-    scene.fleet.run(scene.host, "systemctl", "stop", scene.subject.service)
     demand_return(scene, record, former)
+
+
+def test_server_that_systemd_starts_no_more(scene: Scene) -> None:
+    """It failed too often, as one that lost its data does; the restore and the put-back start it all the same."""
+    path, content = scene.subject.broken_settings
+    with few_starts(scene):
+        with injection.changed_file(scene.fleet, scene.host, path, content):
+            scene.fleet.run(scene.host, "systemctl", "stop", scene.subject.service)
+            wait_until(lambda: refused_by_systemd(scene), "systemd starts it no more")
+        former = contents(scene, scene.subject.datadir)
+        scene.gates.close("start")
+        running = scene.start("restore")
+        scene.gates.await_reached("start")
+        scene.hit(running, hit="worker")
+        record = scene.failed(running, "interrupted", WORKER_DIED, "put it back with: sudo")
+        scene.gates.open("start")
+        demand_return(scene, record, former)
+
+
+@contextmanager
+def few_starts(scene: Scene) -> Iterator[None]:
+    """Have systemd start the service twice an hour at most while the block runs."""
+    path = f"/etc/systemd/system/{scene.subject.service}.d/95-backstay-fault-limit.conf"
+    try:
+        with injection.changed_file(scene.fleet, scene.host, path, "[Unit]\nStartLimitIntervalSec=3600\nStartLimitBurst=2\n"):
+            scene.fleet.run(scene.host, "systemctl", "daemon-reload")
+            yield
+    finally:
+        scene.fleet.run(scene.host, "systemctl", "daemon-reload")
+
+
+def refused_by_systemd(scene: Scene) -> bool:
+    """Try to start the service; return whether systemd refuses to, for it failed too often."""
+    scene.fleet.ask(scene.host, ["systemctl", "start", scene.subject.service])
+    said = scene.fleet.run(scene.host, "journalctl", "--output=cat", "--lines=3", "--unit", scene.subject.service)
+    return "Start request repeated too quickly" in said
