@@ -8,6 +8,7 @@ in the table is a failure, and on ``backup`` only 0 counts: 3 may leave a snapsh
 from __future__ import annotations
 
 import json
+import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from .errors import (
@@ -95,9 +96,14 @@ def backup_command_argv(access: Access, host: str, tags: Dict[str, str], path: s
     ]  # fmt: skip
 
 
-def backup_paths_argv(access: Access, host: str, tags: Dict[str, str], paths: List[str]) -> List[str]:
-    """Return the argv that stores ``paths``."""
-    return [*base_argv(access), "backup", "--host", host, *tag_argv(tags), "--", *paths]
+def backup_listed_argv(access: Access, host: str, tags: Dict[str, str], listing: str) -> List[str]:
+    """Return the argv that stores the paths in the file ``listing`` (``path_listing``); no command line is long enough for many."""
+    return [*base_argv(access), "backup", "--host", host, *tag_argv(tags), "--files-from-raw", listing]
+
+
+def path_listing(paths: List[str]) -> bytes:
+    """Return what ``--files-from-raw`` reads: every path as it is, ended by NUL."""
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
 
 
 def snapshots_argv(access: Access, host: str, *either: Dict[str, str]) -> List[str]:

@@ -171,7 +171,10 @@ def _stretch_tags(sealed: Dict[str, Any]) -> Dict[str, str]:
 def _upload_staged(job: Job, draft: Dict[str, Any]) -> None:
     """Upload every staged artifact of ``draft`` in one snapshot and note its id in each of them (G-3, G-4)."""
     paths = [item["path"] for item in draft["artifacts"]]
-    argv = restic.backup_paths_argv(job.access, draft["host"], data_tags(dict(job.specification, **_identity(draft))), paths)
+    listing = job.folder.path / "upload"
+    write_atomic(listing, restic.path_listing(paths))
+    tags = data_tags(dict(job.specification, **_identity(draft)))
+    argv = restic.backup_listed_argv(job.access, draft["host"], tags, str(listing))
     summary = restic.summary_of(job.require_restic(argv))
     expected = sum(item["bytes"] for item in draft["artifacts"])
     if summary["total_files_processed"] != len(paths) or summary["total_bytes_processed"] != expected:

@@ -30,8 +30,8 @@ def ids(number: int) -> str:
              "--stdin-from-command", "--", "meter", "--x"],
         ),
         (
-            restic.backup_paths_argv(ACCESS, "db1", {"set": "a"}, ["/x", "--y"]),
-            ["backup", "--host", "db1", "--tag", "set=a", "--", "/x", "--y"],
+            restic.backup_listed_argv(ACCESS, "db1", {"set": "a"}, "/job/upload"),
+            ["backup", "--host", "db1", "--tag", "set=a", "--files-from-raw", "/job/upload"],
         ),
         (restic.snapshots_argv(ACCESS, "db1"), ["snapshots", "--host", "db1"]),
         (
@@ -43,6 +43,10 @@ def ids(number: int) -> str:
 )  # fmt: skip
 def test_command_lines(argv: list[str], rest: list[str]) -> None:
     assert argv == BASE + rest
+
+
+def test_paths_are_listed_as_they_are() -> None:
+    assert restic.path_listing(["/a b", "/--c", "/d\ne", "/\udcff"]) == b"/a b\0/--c\0/d\ne\0/\xff\0"
 
 
 def test_without_an_authority_of_its_own_the_system_decides() -> None:
