@@ -12,8 +12,8 @@ from ..apps import load_app
 from ..errors import BadInput, CommandFailed, Refused
 from ..job import step_type
 from ..process import run
-from ..undo import SERVICE_SECONDS, command_entry, identity, needed_services, service_entry
-from . import newest, picture, services, swap
+from ..undo import SERVICE_SECONDS, command_entry, identity, service_entry
+from . import exchange, picture, services, swap
 from .capture import capture
 from .collect import collect
 from .job import Job
@@ -94,27 +94,12 @@ def discard(job: Job, arguments: Dict[str, Any]) -> None:
         swap.remove_tree(folder)
 
 
-def exchange(job: Job, arguments: Dict[str, Any]) -> None:
+def swap_directory(job: Job, arguments: Dict[str, Any]) -> None:
     """Put landed data in the place of live data, which moves aside; see ``swap``."""
-    begin_exchange(job)
+    exchange.begin(job)
     landed = job.open_folders.get(arguments["landing"])
-    aside = swap.exchange(job.folder.path, job.specification["run"], arguments, landed)
-    job.seen.setdefault("aside", []).append(str(aside))
-    job.seen["keep_aside"] = arguments.get("keep_aside", True)
-
-
-def begin_exchange(job: Job) -> None:
-    """Prepare for live data that moves aside, before it does.
-
-    What was stopped for it is held, and what was down already: after a power cut no boot may start it on data that is half
-    exchanged or not proved yet. And nothing made before may be continued afterwards.
-    """
-    entries = [*job.folder.undo_entries(), *needed_services(job.specification)]
-    # The service manager holds; a native command cannot.
-    for name in dict.fromkeys(entry["service"] for entry in entries if "service" in entry and "control" not in entry):
-        job.folder.note_made("hold", name)
-        services.hold(name, job.specification["run"])
-    newest.mark_restored(job.specification["host"], job.specification["app"], job.specification["run"])
+    place = swap.exchange(job.folder.path, job.specification["run"], arguments, landed)
+    exchange.moved(job, str(place), arguments.get("keep_aside", True))
 
 
 def app(job: Job, arguments: Dict[str, Any]) -> None:
@@ -138,7 +123,7 @@ STEPS: Dict[str, Callable[[Job, Dict[str, Any]], None]] = {
     "picture": picture.picture,
     "prove": picture.prove,
     "service": service,
-    "swap": exchange,
+    "swap": swap_directory,
 }
 
 

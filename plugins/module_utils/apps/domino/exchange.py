@@ -24,24 +24,20 @@ def exchange_files(job: Job, arguments: Dict[str, Any]) -> None:
 
     ``arguments``: keep_aside. Before the folders are exchanged: their journals come after this one.
     """
-    from ...worker import aside
-    from ...worker.steps import begin_exchange
+    from ...worker import exchange
 
     files = [(Path(source), Path(target)) for source, target in job.seen["domino"]["files"]]
-    begin_exchange(job)
+    exchange.begin(job)
     _make_places(job, [item["folder"] for item in job.specification["facts"]["exchanged"]])
     if not files:
         return
-    aside.set_aside(job.folder.path, job.specification["run"], "the server's single files", [str(pair[1]) for pair in files])
+    exchange.set_aside(job, "the server's single files", [str(pair[1]) for pair in files])
     for source, target in files:
         try:
             _bring(source, target)
         except OSError as error:
             raise CommandFailed(f"{target} cannot be written from {source}: {error.strerror}", "look at both places") from error
-    places = aside.finish(job.folder.path)
-    if places:
-        job.seen.setdefault("aside", []).append(places)
-    job.seen["keep_aside"] = bool(arguments.get("keep_aside", True))
+    exchange.finish(job, bool(arguments.get("keep_aside", True)))
 
 
 def _make_places(job: Job, exchanged: List[str]) -> None:

@@ -131,13 +131,13 @@ def begin_restore(job: Job, arguments: Dict[str, Any]) -> None:
     ``arguments``: landing, directory (empty: the original places), parameters (``missing``, ``always``). From here on live
     files move aside.
     """
-    from ...worker.steps import begin_exchange
+    from ...worker import exchange
 
     server = server_of(job)
     instances.abort(server)  # its service is stopped; somebody may have started it by hand
     if arguments.get("directory"):
         instances.give_directory(server, Path(arguments["directory"]))
-    begin_exchange(job)
+    exchange.begin(job)
     job.cleanups.append(lambda: _end(job, server))
     _when_lost(job, server, untouched=True)
     if _brings_parameters(server, arguments):
@@ -209,12 +209,11 @@ def _parameters_of(server: Instance, data: Dict[str, Any], landing: str, directo
 
 def _make_way(job: Job, server: Instance, paths: List[str]) -> None:
     """Move the files that lie at ``paths`` aside and make the directories for those that will come."""
-    from ...worker.aside import set_aside
+    from ...worker import exchange
 
     instances.give_directories(server, [str(Path(path).parent) for path in paths])
     _when_lost(job, server, untouched=False)
-    owner = f"the database {server.sid}"
-    set_aside(job.folder.path, job.specification["run"], owner, paths, account=server.account, host=server.executor)
+    exchange.set_aside(job, f"the database {server.sid}", paths, server.account)
 
 
 def _bring_parameters(job: Job, server: Instance, landing: str, directory: str) -> None:
@@ -328,7 +327,7 @@ def open_database(job: Job, server: Instance) -> None:
 
 def open_restored(job: Job, arguments: Dict[str, Any]) -> None:
     """Open the restored database, shut it down in order, and leave it to its service; ``arguments``: keep_aside."""
-    from ...worker import aside
+    from ...worker import exchange
 
     server = server_of(job)
     open_database(job, server)
@@ -337,10 +336,7 @@ def open_restored(job: Job, arguments: Dict[str, Any]) -> None:
     left_to_do = instances.enter_into_oratab(server)
     if left_to_do:
         job.seen["checks"].append({"name": "oratab", "status": "warning", "detail": left_to_do})
-    places = aside.finish(job.folder.path)
-    if places:
-        job.seen.setdefault("aside", []).append(places)
-    job.seen["keep_aside"] = bool(arguments.get("keep_aside", True))
+    exchange.finish(job, bool(arguments.get("keep_aside", True)))
 
 
 def check(job: Job, arguments: Dict[str, Any]) -> None:

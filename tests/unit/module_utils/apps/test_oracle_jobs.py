@@ -21,7 +21,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import 
 )
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
 from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
-from ansible_collections.backstay.fleet.plugins.module_utils.worker import steps
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import exchange
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from unit.support.sandbox import Sandbox
 from unit.support.steps import good
@@ -278,7 +278,7 @@ def test_a_restore_that_fails_ends_its_instance(job: Job, server: client.Instanc
     program(server, "sqlplus", f"cat >> {said}; echo backstay-answer:status; echo STARTED; echo backstay-answer:values")
     (Path(server.home) / "dbs" / f"init{server.sid}.ora").touch()
     monkeypatch.setattr(restore, "server_of", lambda _job: server)
-    monkeypatch.setattr(steps, "begin_exchange", lambda _job: None)
+    monkeypatch.setattr(exchange, "begin", lambda _job: None)
     with pytest.raises(CommandFailed, match="names no control files"):
         restore.begin_restore(job, {"landing": "/nowhere", "directory": "", "parameters": "missing"})
     said.write_text("")
