@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Optional
 
+from .executors import Command
+
 SERVICE_SECONDS = 300  # for a step that names no timeout
 
 Entry = Dict[str, Any]
@@ -39,6 +41,21 @@ def needed_services(specification: Dict[str, Any]) -> List[Entry]:
 def command_entry(arguments: Dict[str, Any]) -> Entry:
     """Return the entry of the ``undo`` of a command step, which runs in the same way as its command."""
     return {"command": arguments["undo"], **{name: arguments[name] for name in ("account", "environment") if name in arguments}}
+
+
+def by_host(entries: List[Entry]) -> List[Command]:
+    """Return what a protected host that has no release runs to undo ``entries``, newest first.
+
+    What only a service manager brings back is not among it.
+    """
+    found = [_command_of(entry) for entry in reversed(entries)]
+    return [command for command in found if command]
+
+
+def _command_of(entry: Entry) -> Optional[Command]:
+    if "command" in entry:
+        return Command(entry["command"], entry.get("environment"))
+    return Command(entry["control"]["start"]) if "control" in entry else None
 
 
 def _is_of(step: Dict[str, Any], entry: Entry) -> bool:

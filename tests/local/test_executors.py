@@ -22,6 +22,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
     Refused,
 )
 from ansible_collections.backstay.fleet.plugins.module_utils.executors import (
+    Command,
     Executor,
     LocalExecutor,
     guard,
@@ -29,10 +30,13 @@ from ansible_collections.backstay.fleet.plugins.module_utils.executors import (
     open_executor,
     ssh,
 )
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.steps import perform
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.support.sandbox import wait_until
+from unit.support.sandbox import Sandbox, wait_until
 from unit.support.sshd import Files, Server
+from unit.support.steps import good
 
 ME = getpass.getuser()
 HOLDER = {"run": "run-1", "host": "erp", "action": "backup", "worker": "here"}
@@ -259,19 +263,50 @@ def test_jobs_of_two_workers_never_share_the_folder_whatever_they_lock(
 
 def test_when_the_connection_dies_the_host_ends_what_was_running(over_ssh: Executor, server: Server, place: Path) -> None:
     over_ssh.hold("oracle:ORCL", ME, HOLDER)
-    over_ssh.on_loss(["sh", "-c", f'cat > {place}/released; echo "$WISH" >> {place}/released'], {"WISH": "up"}, "it's over\n")
+    told = ["sh", "-c", f'cat > {place}/released; echo "$WISH" >> {place}/released; exit 1']
+    over_ssh.on_loss([Command(told, {"WISH": "up"}, "it's over\n"), Command(["touch", str(place / "after it")])])
     process = over_ssh.start(["sh", "-c", "echo $$; exec sleep 300"], {}, ME)
     pid = int(os.read(process.stdout.fileno(), 100))
     server.cut()
     with pytest.raises(ConnectionLost, match="sh was running"):
         process.wait(30)
     wait_until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text(), 30, "RMAN is killed")
-    wait_until((place / "released").exists, 30, "the host releases itself")
+    wait_until((place / "after it").exists, 30, "the host releases itself, whatever fails of it")
     wait_until(lambda: not (place.parent / "ours" / "erp+oracle").exists(), 30, "nothing is left")
     assert (place / "released").read_text() == "it's over\nup\n"
     with pytest.raises(ConnectionLost):
         over_ssh.read(place / "released")
     LocalExecutor().hold("oracle:ORCL", ME, HOLDER)
+
+
+@pytest.fixture
+def job(sandbox: Sandbox, server: Server, access: Path, place: Path) -> Iterator[Job]:
+    """Return a job that works through SSH and holds its host."""
+    found = {"name": "ssh", "address": "127.0.0.1", "port": server.port, "account": ME, "access": str(access)}
+    made = Job(sandbox.create(sandbox.backup([good()], executor={**found, "directory": str(place.parent / "ours")})))
+    made.executor.hold("testapp:X", ME, HOLDER)
+    yield made
+    made.executor.end()
+
+
+def switched(place: Path, name: str, state: str) -> dict[str, Any]:
+    """Return the step for a server that runs while its file is there."""
+    path = place / name
+    control = {"start": ["touch", str(path)], "stop": ["rm", str(path)], "status": ["sh", "-c", f"[ -e {path} ] || exit 3"]}
+    return {"name": f"{name} {state}", "service": {"name": name, "state": state, "timeout": 10, "control": control}}
+
+
+@pytest.mark.parametrize("back", [[], ["mail"], ["web"]])
+def test_a_lost_worker_leaves_no_service_down_that_it_stopped(job: Job, server: Server, place: Path, back: list[str]) -> None:
+    for name in ("mail", "web"):
+        (place / name).touch()
+        perform(job, switched(place, name, "stopped"))
+    for name in back:
+        perform(job, switched(place, name, "resumed"))
+        (place / name).unlink()  # somebody else stopped it by now
+    server.cut()
+    wait_until(lambda: not (place.parent / "ours" / "shop-db1+testapp").exists(), 30, "the host releases itself")
+    assert {path.name for path in place.iterdir()} == {"mail", "web"} - set(back)
 
 
 def test_what_was_killed_is_not_noted_any_more(over_ssh: Executor, place: Path) -> None:
@@ -355,7 +390,7 @@ def test_a_host_that_stops_answering_is_a_lost_connection(
 
 def test_an_orderly_end_runs_no_release_and_leaves_nothing(over_ssh: Executor, place: Path) -> None:
     over_ssh.hold("oracle:ORCL", ME, HOLDER)
-    over_ssh.on_loss(["touch", str(place / "released")])
+    over_ssh.on_loss([Command(["touch", str(place / "released")])])
     over_ssh.open_folder(over_ssh.work(layout.work("erp", "oracle")) / "rman", ME)
     over_ssh.end()
     assert not (place / "released").exists()

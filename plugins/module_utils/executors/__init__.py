@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Optional
 
-from .base import Executor
+from .base import Command, Executor
 from .local import LocalExecutor
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -44,4 +44,4 @@ def open_executor(settings: Optional[Dict[str, Any]], host: str, app: str) -> Ex
     return SshExecutor(settings, host, app)
 
 
-__all__ = ["SETTINGS", "Executor", "LocalExecutor", "open_executor"]
+__all__ = ["SETTINGS", "Command", "Executor", "LocalExecutor", "open_executor"]

@@ -6,10 +6,18 @@ from __future__ import annotations
 import abc
 import json
 from pathlib import Path
-from typing import IO, Any, Dict, List, Optional, Tuple
+from typing import IO, Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import Busy, CommandFailed
 from ..process import Finished, last_line, spell_status
+
+
+class Command(NamedTuple):
+    """A command that the host runs by itself: with more variables, ``feed`` on its standard input."""
+
+    argv: List[str]
+    environment: Optional[Dict[str, str]] = None
+    feed: str = ""
 
 
 class Executor(abc.ABC):
@@ -59,10 +67,10 @@ class Executor(abc.ABC):
         """
 
     @abc.abstractmethod
-    def on_loss(self, argv: List[str], environment: Optional[Dict[str, str]] = None, feed: str = "") -> None:
-        """Have the host run ``argv`` by itself when the worker is lost from now on; empty: nothing.
+    def on_loss(self, commands: List[Command]) -> None:
+        """Have the host run ``commands``, each after the other, by itself when the worker is lost from now on.
 
-        ``local`` leaves that to the unit of the job and its release.
+        They replace those of the call before. ``local`` leaves that to the unit of the job and its release.
         """
 
     @abc.abstractmethod

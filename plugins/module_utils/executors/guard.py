@@ -12,6 +12,8 @@ from __future__ import annotations
 import shlex
 from typing import Dict, List, Optional
 
+from .base import Command
+
 READY = "ready"
 TAKEN = "taken by "
 FOLDER_TAKEN = "folder taken by "
@@ -81,10 +83,14 @@ def end_line(note: str) -> str:
     return spell(["sh", "-c", 'read -r pid < "$0" && kill -s KILL -- "-$pid"; rm -f -- "$0"', note])
 
 
-def loss_script(argv: List[str], environment: Optional[Dict[str, str]], feed: str) -> str:
-    """Return what the guard runs when the worker is lost."""
-    fed = f"printf '%s' {shlex.quote(feed)} | " if feed else ""
-    return f"{fed}{spell(with_environment(argv, environment))}\n"
+def loss_script(commands: List[Command]) -> str:
+    """Return what the guard runs when the worker is lost; a command that fails keeps none after it from running."""
+    return "".join(map(_loss_line, commands))
+
+
+def _loss_line(command: Command) -> str:
+    fed = f"printf '%s' {shlex.quote(command.feed)} | " if command.feed else ""
+    return f"{fed}{spell(with_environment(command.argv, command.environment))}\n"
 
 
 def with_environment(argv: List[str], environment: Optional[Dict[str, str]]) -> List[str]:

@@ -20,7 +20,7 @@ from ..files import free_bytes, let_through, private_directory, sync_directory, 
 from ..names import quote_name
 from ..process import Finished, acting_as, run, spawn
 from ..yard import open_yard, yard
-from .base import Executor, taken
+from .base import Command, Executor, taken
 
 LOCKS = ".backstay"  # in the home directory of the server's account
 _WAIT_SECONDS = 10  # for a job before this one, which still cleans up
@@ -60,7 +60,7 @@ class LocalExecutor(Executor):
             if not self._lock.take(holder, wait=_WAIT_SECONDS):
                 raise taken(resource, json.dumps(lock_holder(path) or {}))
 
-    def on_loss(self, argv: List[str], environment: Optional[Dict[str, str]] = None, feed: str = "") -> None:
+    def on_loss(self, commands: List[Command]) -> None:
         """Nothing: the release of the job runs on this host."""
 
     def end(self) -> None:

@@ -23,7 +23,7 @@ from ..process import Finished, Tail
 from ..redact import redact
 from ..yard import INSIDE
 from . import guard
-from .base import Executor, taken
+from .base import Command, Executor, taken
 from .local import LOCKS
 from .remote import Beats, RemoteFile, RemoteProcess, first_line
 
@@ -199,10 +199,10 @@ class SshExecutor(Executor):
             raise CommandFailed(f"{self} cannot be guarded: {said or 'it said nothing'}", "sh and flock are needed there")
         self._guard = Beats(channel)
 
-    def on_loss(self, argv: List[str], environment: Optional[Dict[str, str]] = None, feed: str = "") -> None:
+    def on_loss(self, commands: List[Command]) -> None:
         path = self._folder / "run" / "loss"
-        if argv:
-            self.write(path, guard.loss_script(argv, environment, feed).encode(), self._settings["account"])
+        if commands:
+            self.write(path, guard.loss_script(commands).encode(), self._settings["account"])
         else:
             self.remove(path)
 

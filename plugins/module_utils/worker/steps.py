@@ -12,7 +12,7 @@ from ..apps import load_app
 from ..errors import BadInput, CommandFailed, Refused
 from ..job import step_type
 from ..process import run
-from ..undo import SERVICE_SECONDS, command_entry, identity, service_entry
+from ..undo import SERVICE_SECONDS, by_host, command_entry, identity, service_entry
 from . import exchange, picture, services, swap
 from .capture import capture
 from .collect import collect
@@ -53,8 +53,7 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
     if arguments["state"] == "stopped":
         if services.is_active(name, control=control, host=host):
             job.folder.push_undo(undo)
-            if control:
-                job.executor.on_loss(control["start"])
+            _leave_undo(job)
             stopped[mine] = time.monotonic()
             services.stop(name, limit, control, host)
             if job.specification["action"] == "backup" and not arguments.get("may_be_killed"):
@@ -67,13 +66,19 @@ def service(job: Job, arguments: Dict[str, Any]) -> None:
         return  # it was down before this job
     services.allow(name)
     services.start(name, limit, control, host)
-    job.executor.on_loss([])
     job.folder.drop_undo(undo)
+    _leave_undo(job)
     if mine in stopped:
         job.seen.setdefault("down_since", min(stopped.values()))
         del stopped[mine]
         if not stopped:  # the application is back when its last service is
             job.seen["outage_seconds"] += round(time.monotonic() - job.seen.pop("down_since"), 3)
+
+
+def _leave_undo(job: Job) -> None:
+    """Have the host undo by itself, should it lose its worker, what the release would; over exchanged data nothing."""
+    left = [] if swap.exchanged(job.folder.path) else job.folder.undo_entries()
+    job.executor.on_loss(by_host(left))
 
 
 def discard(job: Job, arguments: Dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils.undo import (
+    by_host,
     command_entry,
     identity,
     needed_services,
@@ -54,3 +55,12 @@ def test_what_undoes_a_command_runs_as_the_command_did() -> None:
     arguments = {"argv": ["a"], "undo": ["b"], "account": "operator", "environment": {"X": "1"}, "timeout": 5}
     assert command_entry(arguments) == {"command": ["b"], "account": "operator", "environment": {"X": "1"}}
     assert command_entry({"argv": ["a"], "undo": ["b"]}) == {"command": ["b"]}
+
+
+def test_a_host_undoes_newest_first_what_commands_can() -> None:
+    entries = [
+        {"service": "mail", "control": MAIL, "timeout": 5},
+        {"service": "known to systemd only"},
+        {"command": ["thaw"], "account": "me", "environment": {"WHERE": "here"}},
+    ]
+    assert by_host(entries) == [(["thaw"], {"WHERE": "here"}, ""), (["psctl", "launch"], None, "")]

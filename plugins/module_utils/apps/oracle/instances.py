@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import List, Tuple
 
 from ...errors import BackstayError, CommandFailed, Refused
+from ...executors import Command
 from ...files import write_atomic
 from .client import ORATAB, Instance, ask, sqlplus
 from .text import quoted
 
-ABORT = "SHUTDOWN ABORT\nEXIT\n"  # for SQL*Plus where no worker is left to ask it
 _START_SECONDS = 1800
 _DOWN = ("ORA-01034", "ORA-27101")
 
@@ -49,6 +49,11 @@ def abort(server: Instance) -> None:
     """End the instance at once; its files stay as they are. One that is down is left alone."""
     if status(server):
         sqlplus(server, "SHUTDOWN ABORT", _START_SECONDS)
+
+
+def abort_by_host(server: Instance) -> Command:
+    """Return what ends the instance where no worker is left to ask SQL*Plus."""
+    return Command(server.sqlplus_argv(), server.environment(), "SHUTDOWN ABORT\nEXIT\n")
 
 
 def sweep(server: Instance) -> None:

@@ -7,12 +7,12 @@ pieces are made known to it, and those that lie where they were written count no
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple
 
 from ...errors import BadInput, CommandFailed, IntegrityError, Refused
+from ...executors import Command
 from ...moment import parse_moment
 from . import cmdfile, dictionary, instances, parameters
 from .capture import PARAMETERS, PASSWORDS, TRACE, server_of
@@ -165,9 +165,8 @@ def _when_lost(job: Job, server: Instance, untouched: bool) -> None:
     The service is stopped before: over the instance of the job somebody may have started it in vain meanwhile.
     """
     controls = [entry["control"] for entry in job.folder.undo_entries() if "control" in entry] if untouched else []
-    words = [" ".join(map(shlex.quote, control[verb])) for control in controls for verb in ("stop", "start")]
-    argv = ["sh", "-c", "; ".join(['"$@"', *words]), "sh", *server.sqlplus_argv()]
-    server.executor.on_loss(argv, server.environment(), instances.ABORT)
+    again = [Command(control[verb]) for control in reversed(controls) for verb in ("stop", "start")]
+    server.executor.on_loss([instances.abort_by_host(server), *again])
 
 
 def restore_control_file(job: Job, server: Instance, landing: str) -> None:

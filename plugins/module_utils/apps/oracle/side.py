@@ -63,7 +63,7 @@ def begin_side(job: Job, arguments: Dict[str, Any]) -> None:
     values = parameters.scratch(source["parameters"], str(directory), server.sid)
     instances.give_file(server, directory / "init.ora", parameters.write(values).encode())
     job.cleanups.append(lambda: _end(job, server))
-    job.executor.on_loss(server.sqlplus_argv(), server.environment(), instances.ABORT)
+    job.executor.on_loss([instances.abort_by_host(server)])
     instances.start(server, str(directory / "init.ora"))
     restore_control_file(job, server, str(arguments["landing"]))
 

@@ -20,7 +20,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import 
     target,
 )
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CaptureFailed, CommandFailed, Refused
-from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import Command, LocalExecutor
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import exchange
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from unit.support.sandbox import Sandbox
@@ -312,11 +312,11 @@ def test_an_instance_that_the_job_did_not_start_is_not_ended_by_it(
 def test_a_database_host_that_lost_its_worker_starts_an_untouched_database_and_no_other(
     job: Job, server: client.Instance, tmp_path: Path
 ) -> None:
-    left: list[tuple[list[str], str]] = []
+    left: list[list[Command]] = []
 
     class Far(LocalExecutor):
-        def on_loss(self, argv: list[str], environment: dict[str, str] | None = None, feed: str = "") -> None:
-            left.append((argv, feed))
+        def on_loss(self, commands: list[Command]) -> None:
+            left.append(commands)
 
     log = tmp_path / "log"
     program(server, "sqlplus", f"cat >> {log}")
@@ -329,11 +329,12 @@ def test_a_database_host_that_lost_its_worker_starts_an_untouched_database_and_n
     program(server, "sqlplus", "cat > /dev/null; echo 'ORA-01034: ORACLE not available'; exit 1")
     restore._end(job, far)
     program(server, "sqlplus", f"cat >> {log}")
-    for argv, feed in left[:2]:
-        subprocess.run(argv, input=feed.encode(), check=True)
+    for commands in left[:2]:
+        for argv, _environment, feed in commands:
+            subprocess.run(argv, input=feed.encode(), check=True)
         log.write_text(log.read_text() + "-\n")
     assert log.read_text().split() == ["SHUTDOWN", "ABORT", "EXIT", "stop", "start", "-", "SHUTDOWN", "ABORT", "EXIT", "-"]
-    assert left[2:] == [([], "")], "the instance is gone; what its service starts is left alone"
+    assert left[2:] == [[]], "the instance is gone; what its service starts is left alone"
 
 
 def test_a_restored_instance_that_was_opened_is_its_services(job: Job, server: client.Instance) -> None:

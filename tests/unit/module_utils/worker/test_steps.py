@@ -13,6 +13,8 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
     CommandFailed,
     Refused,
 )
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import Command
+from ansible_collections.backstay.fleet.plugins.module_utils.files import write_json
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import services
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.steps import perform
@@ -217,6 +219,17 @@ def quick(state: Path) -> dict[str, Any]:
 
 def under(state: str, control: dict[str, Any]) -> dict[str, Any]:
     return {"name": state, "service": {"name": "PowerShare", "state": state, "timeout": 5, "control": control}}
+
+
+def test_a_host_that_loses_its_worker_starts_nothing_on_exchanged_data(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[Any] = []
+    monkeypatch.setattr(job.executor, "on_loss", left.append)
+    perform(job, under("stopped", quick(tmp_path / "mail")))
+    write_json(job.folder.path / "swap.json", {"state": "done"})
+    perform(job, under("stopped", quick(tmp_path / "catalog")))
+    assert left == [[Command(["touch", str(tmp_path / "mail")])], []]
 
 
 def test_what_undoes_a_command_is_remembered_with_its_account_and_environment(job: Job) -> None:
