@@ -230,12 +230,13 @@ def replaces_live_data(specification: Dict[str, Any]) -> bool:
 
 
 # The steps that work through an executor; the others touch the worker itself.
-_BY_EXECUTOR = ("app", "collect", "discard", "land_files", "service")
+_BY_EXECUTOR = ("app", "collect", "command", "discard", "land_files", "service")
 
 
 def _require_reachable(specification: Dict[str, Any]) -> None:
     """Raise BadInput for a step that would touch the worker although the protected host is another machine."""
-    if specification.get("executor", {"name": "local"})["name"] == "local":
+    executor = specification.get("executor", {"name": "local"})
+    if executor["name"] == "local":
         return
     for step in specification["steps"]:
         kind = step_type(step)
@@ -244,6 +245,12 @@ def _require_reachable(specification: Dict[str, Any]) -> None:
             raise BadInput(
                 f"step '{step['name']}': {what} works only on the protected host itself",
                 f"leave backstay_worker out for {specification['host']}",
+            )
+        # Seen here, because an undo that nobody may run would be remembered for ever.
+        if kind == "command" and step[kind].get("account", executor.get("account")) != executor.get("account"):
+            raise BadInput(
+                f"step '{step['name']}' runs as {step[kind]['account']}, the worker logs in as {executor.get('account')}",
+                "executor_account has to be the account of the server",
             )
 
 

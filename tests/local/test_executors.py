@@ -14,7 +14,7 @@ from typing import Any
 
 import paramiko
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils import layout
+from ansible_collections.backstay.fleet.plugins.module_utils import layout, process
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
     Busy,
     CommandFailed,
@@ -30,6 +30,8 @@ from ansible_collections.backstay.fleet.plugins.module_utils.executors import (
     open_executor,
     ssh,
 )
+from ansible_collections.backstay.fleet.plugins.module_utils.process import TookTooLong
+from ansible_collections.backstay.fleet.plugins.module_utils.worker import release
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.steps import perform
 from hypothesis import given, settings
@@ -98,6 +100,17 @@ def test_language_and_zone_are_fixed(executor: Executor) -> None:
 def test_a_command_that_fails_is_an_error_with_its_words(executor: Executor) -> None:
     with pytest.raises(CommandFailed, match="ended with exit status 2: no such thing"):
         executor.require(["sh", "-c", "echo no such thing >&2; exit 2"])
+
+
+def test_a_command_that_takes_too_long_is_told_as_that(executor: Executor) -> None:
+    with pytest.raises(TookTooLong, match="sleep did not end within 1 s"):
+        executor.run(["sleep", "30"], 1)
+
+
+def test_as_much_of_the_errors_is_kept_as_is_wanted(executor: Executor) -> None:
+    done = executor.run(["sh", "-c", "echo ORA-1 >&2; seq 1 20000 >&2"], 30, stderr_limit=1 << 20)
+    assert done.stderr.startswith("ORA-1")
+    assert "ORA-1" not in executor.run(["sh", "-c", "echo ORA-1 >&2; seq 1 20000 >&2"], 30).stderr
 
 
 def test_a_started_process_is_read_while_it_runs_and_killed_with_its_children(executor: Executor) -> None:
@@ -307,6 +320,36 @@ def test_a_lost_worker_leaves_no_service_down_that_it_stopped(job: Job, server: 
     server.cut()
     wait_until(lambda: not (place.parent / "ours" / "shop-db1+testapp").exists(), 30, "the host releases itself")
     assert {path.name for path in place.iterdir()} == {"mail", "web"} - set(back)
+
+
+def frozen(place: Path) -> dict[str, Any]:
+    """Return the step that makes a file with its environment, and whose undo removes it there."""
+    undo = ["sh", "-c", f'rm {place}/"$WHICH"']
+    argv = ["sh", "-c", f'echo $$ > {place}/"$WHICH"']
+    return {"name": "Freeze", "command": {"argv": argv, "undo": undo, "account": ME, "environment": {"WHICH": "frozen"}}}
+
+
+def test_a_command_of_a_job_runs_on_its_host_and_so_does_its_undo(
+    job: Job, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "spawn", lambda *_words, **_options: pytest.fail("it ran on the worker"))
+    perform(job, frozen(place))
+    assert (place / "frozen").exists()
+    assert release.undo(job.folder) == []
+    assert not (place / "frozen").exists() and job.folder.undo_entries() == []
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_lost_worker_leaves_nothing_frozen(job: Job, server: Server, place: Path, settled: bool) -> None:
+    step = frozen(place)
+    perform(job, step)
+    if settled:
+        more = {name: step["command"][name] for name in ("account", "environment")}
+        perform(job, {"name": "Thaw", "command": {"argv": step["command"]["undo"], **more}})
+        (place / "frozen").touch()  # by somebody else
+    server.cut()
+    wait_until(lambda: not (place.parent / "ours" / "shop-db1+testapp").exists(), 30, "the host releases itself")
+    assert (place / "frozen").exists() is settled
 
 
 def test_what_was_killed_is_not_noted_any_more(over_ssh: Executor, place: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import Busy, CommandFailed
-from ..process import Finished, last_line, spell_status
+from ..process import TAIL_BYTES, Finished, last_line, spell_status
 
 
 class Command(NamedTuple):
@@ -43,8 +43,12 @@ class Executor(abc.ABC):
         environment: Optional[Dict[str, str]] = None,
         account: Optional[str] = None,
         feed: Optional[bytes] = None,
+        stderr_limit: int = TAIL_BYTES,
     ) -> Finished:
-        """Run a command to its end, ``feed`` on its standard input; never raise for an exit status."""
+        """Run a command to its end, ``feed`` on its standard input, and keep the end of its errors.
+
+        Never raise for an exit status; raise TookTooLong when it was killed after ``timeout`` seconds.
+        """
 
     def require(self, argv: List[str], timeout: Optional[float] = None, **options: Any) -> str:
         """Run a command and return its standard output. Raise CommandFailed with its last words unless it exits 0."""

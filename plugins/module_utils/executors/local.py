@@ -18,7 +18,7 @@ from .. import layout
 from ..errors import CommandFailed, Refused
 from ..files import free_bytes, let_through, private_directory, sync_directory, tree_bytes, write_atomic
 from ..names import quote_name
-from ..process import Finished, acting_as, run, spawn
+from ..process import TAIL_BYTES, Finished, acting_as, run, spawn
 from ..yard import open_yard, yard
 from .base import Command, Executor, taken
 
@@ -43,8 +43,9 @@ class LocalExecutor(Executor):
         environment: Optional[Dict[str, str]] = None,
         account: Optional[str] = None,
         feed: Optional[bytes] = None,
+        stderr_limit: int = TAIL_BYTES,
     ) -> Finished:
-        return run(argv, timeout, extra_environment=environment, account=account, feed=feed)
+        return run(argv, timeout, extra_environment=environment, account=account, feed=feed, stderr_limit=stderr_limit)
 
     def clock(self) -> float:
         return time.time()

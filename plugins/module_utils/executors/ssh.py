@@ -19,7 +19,7 @@ from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
 from .. import layout
 from ..errors import BackstayError, CommandFailed, ConnectionLost, Refused
 from ..names import quote_name
-from ..process import Finished, Tail
+from ..process import TAIL_BYTES, Finished, Tail, TookTooLong
 from ..redact import redact
 from ..yard import INSIDE
 from . import guard
@@ -162,15 +162,16 @@ class SshExecutor(Executor):
         environment: Optional[Dict[str, str]] = None,
         account: Optional[str] = None,
         feed: Optional[bytes] = None,
+        stderr_limit: int = TAIL_BYTES,
     ) -> Finished:
         process = self._start(argv, environment or {}, account or self._settings["account"], merged=False)
-        said, complaint = Tail(process.stdout, 64 << 20), Tail(process.stderr)
+        said, complaint = Tail(process.stdout, 64 << 20), Tail(process.stderr, stderr_limit)
         try:
             process.feed(feed or b"")
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.end_group()
-            raise CommandFailed(f"{argv[0]} did not end within {timeout:g} s and was killed") from None
+            raise TookTooLong(f"{argv[0]} did not end within {timeout:g} s and was killed") from None
         return Finished(status, said.text(), redact(complaint.text()))
 
     def clock(self) -> float:

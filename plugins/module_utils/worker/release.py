@@ -20,7 +20,7 @@ from ..errors import BackstayError, BadInput, Busy, Interrupted
 from ..executors import Executor, open_executor
 from ..folders.filesystem import remove_snapshot
 from ..pinned import opened, place
-from ..process import require, run
+from ..process import run
 from ..undo import SERVICE_SECONDS, Entry, identity, needed_services
 from . import launch, services, swap
 from .folder import (
@@ -97,8 +97,8 @@ def _start_service(entry: Entry, executor: Executor) -> str:
     return "started"
 
 
-def _run_command(entry: Entry, _executor: Executor) -> str:
-    require(entry["command"], _COMMAND_SECONDS, account=entry.get("account"), extra_environment=entry.get("environment"))
+def _run_command(entry: Entry, executor: Executor) -> str:
+    executor.require(entry["command"], _COMMAND_SECONDS, account=entry.get("account"), environment=entry.get("environment"))
     return "done"
 
 

@@ -11,7 +11,6 @@ from typing import Any, Callable, Dict
 from ..apps import load_app
 from ..errors import BadInput, CommandFailed, Refused
 from ..job import step_type
-from ..process import run
 from ..undo import SERVICE_SECONDS, by_host, command_entry, identity, service_entry
 from . import exchange, picture, services, swap
 from .capture import capture
@@ -30,17 +29,21 @@ def command(job: Job, arguments: Dict[str, Any]) -> None:
     argv = arguments["argv"]
     if arguments.get("undo"):
         job.folder.push_undo(command_entry(arguments))
-    done = run(
+        _leave_undo(job)
+    done = job.executor.run(
         argv,
         float(arguments.get("timeout", 3600)),
         account=arguments.get("account"),
-        extra_environment=arguments.get("environment"),
+        environment=arguments.get("environment"),
         stderr_limit=64 << 20,  # a refused text may stand anywhere
     )
     problem = proof_problem(arguments.get("proof", {}), done.status, done.stdout, done.stderr)
     if problem:
         raise CommandFailed(f"{argv[0]} {problem}")
-    job.folder.drop_undo({"command": argv})
+    settled = {"command": argv}
+    if identity(settled) in map(identity, job.folder.undo_entries()):
+        job.folder.drop_undo(settled)
+        _leave_undo(job)
 
 
 def service(job: Job, arguments: Dict[str, Any]) -> None:

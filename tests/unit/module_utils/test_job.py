@@ -100,3 +100,17 @@ def test_every_step_type_refuses_unknown_arguments_and_demands_its_own() -> None
 
 def test_step_type_is_the_one_key_beside_the_name() -> None:
     assert step_type({"name": "x", "land": {}}) == "land"
+
+
+FAR = {"name": "ssh", "address": "erp", "account": "oracle", "access": "/etc/x", "directory": "/u03/x"}
+
+
+@pytest.mark.parametrize("account", [None, "oracle"])
+def test_a_command_runs_through_an_executor_as_the_account_that_logs_in(account: str | None) -> None:
+    step = {"name": "Freeze", "command": {"argv": ["freeze"], **({"account": account} if account else {})}}
+    verify = {"action": "verify", "plan": "ab" * 32, "kind": None, "set": None, "transport": None}
+    validate_job(job(**verify, steps=[step], executor=FAR))
+    step["command"]["account"] = "root"
+    with pytest.raises(BadInput, match="step 'Freeze' runs as root, the worker logs in as oracle"):
+        validate_job(job(**verify, steps=[step], executor=FAR))
+    validate_job(job(**verify, steps=[step]))

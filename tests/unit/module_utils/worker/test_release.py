@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, BadInput, Busy, CommandFailed
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
 from ansible_collections.backstay.fleet.plugins.module_utils.process import Finished
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import cli, release, services, swap
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder import JobFolder, Lock, lock_resource
@@ -255,13 +256,13 @@ def test_what_undoes_a_command_runs_as_its_account_and_in_its_environment(
     folder: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(release, "require", lambda argv, timeout, **options: asked.append((argv, timeout, options)))
+    monkeypatch.setattr(LocalExecutor, "require", lambda _self, argv, limit, **options: asked.append((argv, limit, options)))
     folder.push_undo({"command": ["end", "backup"], "account": "operator", "environment": {"WHERE": "here"}})
     folder.push_undo({"command": ["thaw"]})
     release.release(folder)
     assert asked == [
-        (["thaw"], 3600, {"account": None, "extra_environment": None}),
-        (["end", "backup"], 3600, {"account": "operator", "extra_environment": {"WHERE": "here"}}),
+        (["thaw"], 3600, {"account": None, "environment": None}),
+        (["end", "backup"], 3600, {"account": "operator", "environment": {"WHERE": "here"}}),
     ]
     assert folder.undo_entries() == []
 
