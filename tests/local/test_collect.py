@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ from typing import Any
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
 from ansible_collections.backstay.fleet.plugins.module_utils.job import validate_job
 from ansible_collections.backstay.fleet.plugins.module_utils.worker import folder, runner
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.collect import folder_of_set, open_folder
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan
+from ansible_collections.backstay.fleet.plugins.module_utils.worker.steps import perform
 from unit.support.backups import SET, back_up, next_log, offered, stored_receipt
 from unit.support.sandbox import Sandbox
 from unit.support.steps import Step, failing, good
@@ -51,6 +56,24 @@ def test_every_file_becomes_an_artifact_and_the_manifest_lists_them(sandbox: San
     assert len({item["snapshot"] for item in artifacts}) == 1, "one snapshot"
     assert [item["bytes"] for item in artifacts[1:]] == [len(FILES[name]) for name in sorted(FILES)]
     assert list(layout.staging("shop-db1", "testapp").iterdir()) == []
+
+
+class Share(LocalExecutor):
+    """A host that sees the staging of the worker by a name of its own, as Windows does."""
+
+    remote = True
+
+    def staging(self, folder: Path) -> Path:
+        return Path("//worker/staging") / folder.name
+
+
+def test_what_lies_on_a_share_is_not_pulled_whatever_the_server_calls_it(sandbox: Sandbox) -> None:
+    job = Job(sandbox.create(sandbox.backup([collect()], transport="stage")))
+    job.executor = Share()
+    assert str(open_folder(job, "pieces", getpass.getuser())) == "//worker/staging/pieces"
+    (folder_of_set(job, "pieces") / "a_1").write_bytes(b"first piece")
+    perform(job, collect())
+    assert [item["name"] for item in job.seen["artifacts"]] == ["manifest", "a_1"]
 
 
 def test_what_was_collected_comes_back_with_one_call_a_set(sandbox: Sandbox) -> None:

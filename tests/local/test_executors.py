@@ -445,6 +445,7 @@ def test_staging_is_pulled_or_shared(server: Server, access: Path, place: Path) 
     pulled, shared = far(server, access, place), far(server, access, place, staging="share")
     assert pulled.staging(folder) == place.parent / "ours/erp+oracle/staging/20261121T090000Z-aaaaaa01/pieces"
     assert shared.staging(folder) == folder
+    assert (pulled.pulls, shared.pulls, LocalExecutor.pulls) == (True, False, False)
 
 
 @settings(max_examples=40, deadline=None)

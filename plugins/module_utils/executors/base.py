@@ -24,6 +24,7 @@ class Executor(abc.ABC):
     """One protected host, seen from the worker. Missing files raise FileNotFoundError, others OSError, as on the worker."""
 
     remote = False  # whether the protected host is another machine than the worker
+    pulls = False  # whether the worker has to fetch what the server wrote into ``staging``; it may see it there by another name
 
     # Commands
 
@@ -85,7 +86,7 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def staging(self, folder: Path) -> Path:
-        """Return where the server writes what the worker wants in its own staging ``folder``; the same, or to be pulled."""
+        """Return where the server writes what the worker wants in its own staging ``folder``, by its name on the host."""
 
     @abc.abstractmethod
     def work(self, folder: Path) -> Path:

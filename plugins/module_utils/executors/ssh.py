@@ -41,6 +41,7 @@ class SshExecutor(Executor):
 
     def __init__(self, settings: Dict[str, Any], host: str, app: str) -> None:
         self._settings = settings
+        self.pulls = settings.get("staging") != "share"
         self._place = f"{quote_name(host)}+{app}"
         self._folder = Path(settings["directory"]) / self._place
         self._connection: Any = None
@@ -220,7 +221,7 @@ class SshExecutor(Executor):
     # Places
 
     def staging(self, folder: Path) -> Path:
-        if self._settings.get("staging") == "share":
+        if not self.pulls:
             return folder
         return self._folder / "staging" / folder.relative_to(layout.ROOT / "staging" / self._place)
 

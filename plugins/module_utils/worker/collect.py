@@ -64,7 +64,7 @@ def open_for_server(executor: Executor, folder: Path, account: str) -> Path:
     On another machine than the worker that is a folder of its own, or the same one on a share.
     """
     place = executor.staging(folder)
-    if place != folder:
+    if executor.pulls:
         executor.open_folder(place, account)
         return place
     user, group = executor.ids(account)
@@ -87,7 +87,7 @@ def collect(job: Job, arguments: Dict[str, Any]) -> None:
     Raise CaptureFailed when there is none, one is empty, or something else than a regular file lies there.
     """
     folder = folder_of_set(job, arguments["directory"])
-    if job.executor.staging(folder) != folder:
+    if job.executor.pulls:
         _pull(job, job.executor.staging(folder), folder)
     if not folder.is_dir():
         raise CaptureFailed(f"nothing was written into {folder}")

@@ -60,7 +60,7 @@ def staging_check(server: Instance, host: str) -> Check:
     try:
         open_for_server(server.executor, folder, server.account)
         sqlplus(server, f"ALTER DATABASE BACKUP CONTROLFILE TO TRACE AS {quoted(str(place / name))} REUSE;")
-        size = server.executor.size(place / name) if place != folder else (folder / name).stat().st_size
+        size = server.executor.size(place / name) if server.executor.pulls else (folder / name).stat().st_size
     except (OSError, BackstayError) as error:
         detail = error.message if isinstance(error, BackstayError) else f"{error.filename}: {error.strerror}"
         hint = f"the account {server.account} needs a way to {place.parent}"
@@ -68,10 +68,13 @@ def staging_check(server: Instance, host: str) -> Check:
     finally:
         with contextlib.suppress(OSError, BackstayError):
             # By whoever made it: on a share that is root of the worker, and the account may not remove a folder from root's.
-            (server.executor if place != folder else LocalExecutor()).remove(place)
+            if server.executor.pulls:
+                server.executor.remove(place)
+            else:
+                LocalExecutor().remove(folder)
     if size <= 0:
         return new_check("staging", "failed", f"what the server wrote into {place} arrived empty", "is it another file system?")
-    return new_check("staging", "ok", f"{place.parent}{', pulled from there' if place != folder else ''}")
+    return new_check("staging", "ok", f"{place.parent}{', pulled from there' if server.executor.pulls else ''}")
 
 
 def staging_space_check(server: Instance, host: str, facts: Dict[str, Any]) -> Check:

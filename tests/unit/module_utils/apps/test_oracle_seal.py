@@ -104,6 +104,9 @@ def test_the_probe_on_a_share_is_removed_by_the_worker_who_made_its_folder(
     class Share(LocalExecutor):
         remote = True
 
+        def staging(self, folder: Path) -> Path:
+            return Path("/mnt/staging") / folder.name  # where the host has it
+
         def remove(self, path: Path) -> None:
             raise CommandFailed(f"rm: cannot remove {path}: Permission denied")
 
