@@ -20,7 +20,7 @@
     and in check mode, too. (Optional.)
 ``EXECUTORS``
     The executors (``executors/``) that the app can work through; without it only ``local``. The one that is used is in
-    ``options["executor"]`` of preflight and in ``job.executor``.
+    ``options["executor"]`` of preflight and in ``job.executor``. An app without ``local`` needs a worker on another machine.
 ``CALLS``
     Functions ``(job, arguments)`` that steps of type ``app`` may name.
 """
@@ -30,6 +30,7 @@ from __future__ import annotations
 import importlib
 import re
 from types import ModuleType
+from typing import Tuple
 
 from ..errors import BadInput
 
@@ -55,9 +56,17 @@ def require_kind(name: str, kind: str) -> None:
         raise BadInput(f"there is no backup of kind '{kind}' for {name}", f"kinds: {', '.join(kinds)}")
 
 
+def executors_of(name: str) -> Tuple[str, ...]:
+    """Return the names of the executors that app ``name`` can work through."""
+    return tuple(getattr(load_app(name), "EXECUTORS", ("local",)))
+
+
 def require_executor(name: str, executor: str) -> None:
     """Raise BadInput unless app ``name`` can work through ``executor``: it would look at the wrong machine."""
-    if executor not in getattr(load_app(name), "EXECUTORS", ("local",)):
-        raise BadInput(
-            f"{name} cannot be reached through {executor}", "run it on the protected host: leave backstay_worker out"
-        )
+    known = executors_of(name)
+    if executor in known:
+        return
+    if executor == "local":
+        raise BadInput(f"{name} cannot work on the protected host itself", "name another machine in backstay_worker")
+    hint = "leave backstay_worker out" if "local" in known else f"it works through {', '.join(known)}"
+    raise BadInput(f"{name} cannot be reached through {executor}", hint)

@@ -134,9 +134,7 @@ class SshExecutor(Executor):
 
     def _mine(self, account: Optional[str]) -> None:
         if account not in (None, self._settings["account"]):
-            raise Refused(
-                f"{self} cannot act as {account}", "the executor logs in as the server's account: backstay_executor_account"
-            )
+            raise Refused(f"{self} cannot act as {account}", "executor_account has to be the account of the server")
 
     def _send(self, line: str) -> Any:
         with self.talking("starting a command") as connection:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import apps
@@ -35,3 +35,21 @@ def test_only_kinds_that_the_app_can_make_are_accepted(monkeypatch: pytest.Monke
     with pytest.raises(BadInput, match="differential") as refusal:
         apps.require_kind("made", "differential")
     assert "full, log" in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("offered", "asked", "sentence", "hint"),
+    [
+        (None, "ssh", "x cannot be reached through ssh", "leave backstay_worker out"),
+        (("winrm",), "ssh", "x cannot be reached through ssh", "it works through winrm"),
+        (("winrm",), "local", "x cannot work on the protected host itself", "name another machine in backstay_worker"),
+    ],
+)
+def test_an_executor_that_an_app_cannot_use_is_refused_with_what_helps(
+    monkeypatch: pytest.MonkeyPatch, offered: tuple[str, ...] | None, asked: str, sentence: str, hint: str
+) -> None:
+    monkeypatch.setattr(apps, "load_app", lambda _name: SimpleNamespace(**({"EXECUTORS": offered} if offered else {})))
+    with pytest.raises(BadInput, match=f"^{sentence}$") as caught:
+        apps.require_executor("x", asked)
+    assert caught.value.hint == hint
+    apps.require_executor("x", offered[0] if offered else "local")
