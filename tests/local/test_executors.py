@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import paramiko
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils import layout, process
+from ansible_collections.backstay.fleet.plugins.module_utils import layout
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import (
     Busy,
     CommandFailed,
@@ -27,54 +25,13 @@ from ansible_collections.backstay.fleet.plugins.module_utils.executors import (
     LocalExecutor,
     guard,
     local,
-    open_executor,
     ssh,
 )
 from ansible_collections.backstay.fleet.plugins.module_utils.process import TookTooLong
-from ansible_collections.backstay.fleet.plugins.module_utils.worker import release
-from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import Job
-from ansible_collections.backstay.fleet.plugins.module_utils.worker.steps import perform
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.support.sandbox import Sandbox, wait_until
-from unit.support.sshd import Files, Server
-from unit.support.steps import good
-
-ME = getpass.getuser()
-HOLDER = {"run": "run-1", "host": "erp", "action": "backup", "worker": "here"}
-
-
-@pytest.fixture(scope="module")
-def access(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the worker with its key."""
-    folder = tmp_path_factory.mktemp("access")
-    paramiko.RSAKey.generate(2048).write_private_key_file(str(folder / "key"))
-    return folder
-
-
-@pytest.fixture
-def server(access: Path) -> Iterator[Server]:
-    made = Server(paramiko.RSAKey(filename=str(access / "key")).get_base64())
-    (access / "known_hosts").write_text(made.known_hosts)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory for files; our own, and the account's home, are beside it."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(layout, "ROOT", tmp_path / "root")
-    monkeypatch.setattr(guard, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(LocalExecutor, "home", lambda _self, _account: str(tmp_path / "home"))
-    (tmp_path / "home").mkdir()
-    (tmp_path / "place").mkdir()
-    return tmp_path / "place"
-
-
-def far(server: Server, access: Path, place: Path, **more: Any) -> Executor:
-    found = {"name": "ssh", "address": "127.0.0.1", "port": server.port, "account": ME, "access": str(access)}
-    return open_executor({**found, "directory": str(place.parent / "ours"), **more}, "erp", "oracle")
+from unit.support.sandbox import wait_until
+from unit.support.sshd import HOLDER, ME, Files, Server, far
 
 
 @pytest.fixture(params=["local", "ssh"])
@@ -290,66 +247,6 @@ def test_when_the_connection_dies_the_host_ends_what_was_running(over_ssh: Execu
     with pytest.raises(ConnectionLost):
         over_ssh.read(place / "released")
     LocalExecutor().hold("oracle:ORCL", ME, HOLDER)
-
-
-@pytest.fixture
-def job(sandbox: Sandbox, server: Server, access: Path, place: Path) -> Iterator[Job]:
-    """Return a job that works through SSH and holds its host."""
-    found = {"name": "ssh", "address": "127.0.0.1", "port": server.port, "account": ME, "access": str(access)}
-    made = Job(sandbox.create(sandbox.backup([good()], executor={**found, "directory": str(place.parent / "ours")})))
-    made.executor.hold("testapp:X", ME, HOLDER)
-    yield made
-    made.executor.end()
-
-
-def switched(place: Path, name: str, state: str) -> dict[str, Any]:
-    """Return the step for a server that runs while its file is there."""
-    path = place / name
-    control = {"start": ["touch", str(path)], "stop": ["rm", str(path)], "status": ["sh", "-c", f"[ -e {path} ] || exit 3"]}
-    return {"name": f"{name} {state}", "service": {"name": name, "state": state, "timeout": 10, "control": control}}
-
-
-@pytest.mark.parametrize("back", [[], ["mail"], ["web"]])
-def test_a_lost_worker_leaves_no_service_down_that_it_stopped(job: Job, server: Server, place: Path, back: list[str]) -> None:
-    for name in ("mail", "web"):
-        (place / name).touch()
-        perform(job, switched(place, name, "stopped"))
-    for name in back:
-        perform(job, switched(place, name, "resumed"))
-        (place / name).unlink()  # somebody else stopped it by now
-    server.cut()
-    wait_until(lambda: not (place.parent / "ours" / "shop-db1+testapp").exists(), 30, "the host releases itself")
-    assert {path.name for path in place.iterdir()} == {"mail", "web"} - set(back)
-
-
-def frozen(place: Path) -> dict[str, Any]:
-    """Return the step that makes a file with its environment, and whose undo removes it there."""
-    undo = ["sh", "-c", f'rm {place}/"$WHICH"']
-    argv = ["sh", "-c", f'echo $$ > {place}/"$WHICH"']
-    return {"name": "Freeze", "command": {"argv": argv, "undo": undo, "account": ME, "environment": {"WHICH": "frozen"}}}
-
-
-def test_a_command_of_a_job_runs_on_its_host_and_so_does_its_undo(
-    job: Job, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "spawn", lambda *_words, **_options: pytest.fail("it ran on the worker"))
-    perform(job, frozen(place))
-    assert (place / "frozen").exists()
-    assert release.undo(job.folder) == []
-    assert not (place / "frozen").exists() and job.folder.undo_entries() == []
-
-
-@pytest.mark.parametrize("settled", [False, True])
-def test_a_lost_worker_leaves_nothing_frozen(job: Job, server: Server, place: Path, settled: bool) -> None:
-    step = frozen(place)
-    perform(job, step)
-    if settled:
-        more = {name: step["command"][name] for name in ("account", "environment")}
-        perform(job, {"name": "Thaw", "command": {"argv": step["command"]["undo"], **more}})
-        (place / "frozen").touch()  # by somebody else
-    server.cut()
-    wait_until(lambda: not (place.parent / "ours" / "shop-db1+testapp").exists(), 30, "the host releases itself")
-    assert (place / "frozen").exists() is settled
 
 
 def test_what_was_killed_is_not_noted_any_more(over_ssh: Executor, place: Path) -> None:

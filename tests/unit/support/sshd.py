@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
+from ansible_collections.backstay.fleet.plugins.module_utils.executors import Executor, open_executor
 
 
 class Files(paramiko.SFTPServerInterface):
@@ -171,3 +172,18 @@ class Server:
         self._listener.close()
         self._thread.join()
         self.cut()
+
+
+ME = getpass.getuser()
+HOLDER = {"run": "run-1", "host": "erp", "action": "backup", "worker": "here"}
+
+
+def way(server: Server, access: Path, place: Path, **more: Any) -> dict[str, Any]:
+    """Return the settings of the executor that leads to ``server``."""
+    found = {"name": "ssh", "address": "127.0.0.1", "port": server.port, "account": ME, "access": str(access)}
+    return {**found, "directory": str(place.parent / "ours"), **more}
+
+
+def far(server: Server, access: Path, place: Path, **more: Any) -> Executor:
+    """Return the executor that leads to ``server``."""
+    return open_executor(way(server, access, place, **more), "erp", "oracle")
