@@ -21,6 +21,8 @@
 ``EXECUTORS``
     The executors (``executors/``) that the app can work through; without it only ``local``. The one that is used is in
     ``options["executor"]`` of preflight and in ``job.executor``. An app without ``local`` needs a worker on another machine.
+``EXECUTOR_ACCOUNT``
+    The account that such a worker logs in as where ``executor_account`` names none. (Optional.)
 ``CALLS``
     Functions ``(job, arguments)`` that steps of type ``app`` may name.
 """

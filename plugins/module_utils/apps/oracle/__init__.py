@@ -11,5 +11,6 @@ from .restore import judge
 
 KINDS = ("full", "incremental", "log")
 EXECUTORS = ("local", "ssh")
+EXECUTOR_ACCOUNT = "oracle"
 
-__all__ = ["CALLS", "EXECUTORS", "KINDS", "consumes", "covers", "judge", "preflight", "seal"]
+__all__ = ["CALLS", "EXECUTORS", "EXECUTOR_ACCOUNT", "KINDS", "consumes", "covers", "judge", "preflight", "seal"]
