@@ -2,10 +2,12 @@
 """Every app role through a real ansible-playbook, on this machine and with made-up facts.
 
 What the roles declare must be a job that the engine accepts, and each entry point must name what is missing.
+What they are told lies in local/declared: another app needs a module there.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -20,90 +22,12 @@ from ansible_collections.backstay.fleet.plugins.action.job import specification
 from ansible_collections.backstay.fleet.plugins.module_utils.apps import load_app
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput
 from ansible_collections.backstay.fleet.plugins.module_utils.job import KINDS, step_type
+from local.declared import files, powershare
 from unit.support.contract import APP_ENTRY_POINTS
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def powershare(*kinds: str) -> dict[str, Any]:
-    """Return the facts of a machine with these PowerShare servers."""
-    servers = [
-        {
-            "kind": kind,
-            "title": f"{kind} server",
-            "folder": f"/Volumes/Post/PowerShare {kind.capitalize()} Data",
-            "yard": f"/Volumes/Post/.backstay-PowerShare {kind.capitalize()} Data",
-            "name": f"PowerShare {kind.capitalize()} Data",
-            "service": f"powershare-{kind}.service",
-            "bytes": 1 << 30,
-            "prefs": [f"PowerShare {kind.capitalize()} Prefs"],
-        }
-        for kind in kinds
-    ]
-    return {"datadir": servers[0]["folder"], "kind": "full", "servers": servers}
-
-
 APPS = sorted(path.name[len("app_") :] for path in (ROOT / "roles").glob("app_*"))
-# What preflight of each app finds; a new app adds its own.
-FACTS: dict[str, dict[str, Any]] = {
-    "files": {
-        "datadir": "/srv/ledger",
-        "folders": [
-            {
-                "folder": path,
-                "real": path,
-                "artifact": name,
-                "yard": f"/srv/.backstay-{name}",
-                "bytes": 1 << 20,
-            }
-            for path, name in (("/srv/ledger", "srv-ledger"), ("/srv/a b", "srv-a-b"))
-        ],
-        "services": [{"service": "ledger", "control": {"start": ["a"], "stop": ["b"], "status": ["c"], "listed": "Ledger"}}],
-    },
-    "mysql": {
-        "datadir": "/var/lib/mysql",
-        "socket": "/run/mysqld/mysqld.sock",
-        "data_bytes": 1 << 30,
-        "yard": "/var/lib/.backstay-mysql",
-        "services": [{"service": "mariadb"}],
-        "service": "mariadb",
-        "method": "mariadb-backup",
-        "dump_accounts": True,
-        "kind": "full",
-        "parent_lsn": "12345",
-        "log_bytes": 1 << 20,
-    },
-    "powershare": powershare("mail"),
-    "domino": {
-        "data": "/local/notesdata",
-        "datadir": "/local/notesdata",
-        "yard": "/local/.backstay-notesdata",
-        "kind": "full",
-        "method": "native",
-        "style": "archive",
-        "folders": [
-            {
-                "artifact": "data",
-                "role": "data",
-                "folder": "/local/notesdata",
-                "yard": "/local/.backstay-notesdata",
-                "exclude": ["*.[nN][sS][fF]"],
-                "bytes": 1 << 20,
-            }
-        ],
-        "beside": [{"artifact": name, "yard": "/local/.backstay-notesdata"} for name in ("databases", "ini", "ids")],
-        "exchanged": [
-            {"artifact": "data", "folder": "/local/notesdata", "yard": "/local/.backstay-notesdata"},
-            {"artifact": "log", "folder": "/local/translog", "yard": "/local/.backstay-translog"},
-        ],
-        "landings": [{"yard": "/local/.backstay-notesdata"}, {"yard": "/local/.backstay-translog"}],
-        "log_kinds": ["full", "log"],
-        "data_bytes": 1 << 30,
-        "log_bytes": 1 << 20,
-        "services": [{"service": "domino"}],
-    },
-    "oracle": {"kind": "full", "data_bytes": 1 << 30, "log_bytes": 1 << 20, "services": [{"service": "oracle@ORCL"}]},
-}
+DECLARED = {app: importlib.import_module(f"local.declared.{app}") for app in APPS}
 LANDING = {"land", "land_files"}
 PLAN = {"hash": "ab" * 32, "target": "2026-11-21T09:00:00.000000Z", "stop_at": None, "sets": ["x"], "kinds": ["full"]}
 VALUES: dict[str, Any] = {
@@ -123,23 +47,12 @@ WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "restore logs": ("restore", "restore", LOGS),
     "verify logs": ("verify", "verify", LOGS),
 }
-# What only one app can be told.
-BOTH = {"backstay_facts": powershare("mail", "catalog")}
-HOOKS = {"app_files_before": ["/opt/ledger/freeze"], "app_files_after": ["/opt/ledger/thaw"]}
-OWN_WAYS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
-    "domino": {
-        "prepare offline": ("prepare", {"backstay_facts": dict(FACTS["domino"], method="offline")}),
-        "restore one": ("restore", {"app_domino_database": "a.nsf", "app_domino_database_target": "b.nsf"}),
-    },
-    "files": {"prepare hooks": ("prepare", HOOKS), "restore hooks": ("restore", HOOKS)},
-    "powershare": {"prepare both": ("prepare", BOTH), "restore both": ("restore", BOTH)},
-}
 
 
 def values(app: str, entry: str) -> dict[str, Any]:
     """Return the required contract variables of an entry point."""
     required, _allowed = APP_ENTRY_POINTS[entry]
-    return {name: FACTS[app] if name == "backstay_facts" else VALUES[name] for name in sorted(required)}
+    return {name: DECLARED[app].FACTS if name == "backstay_facts" else VALUES[name] for name in sorted(required)}
 
 
 def include(app: str, entry: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -160,9 +73,9 @@ def tasks_of(app: str) -> list[dict[str, Any]]:
     for way, (entry, _action, more) in WAYS.items():
         if more.get("kind", "full") not in load_app(app).KINDS:
             continue
-        given = {"backstay_facts": dict(FACTS[app], kind=more["kind"])} if "kind" in more else more
+        given = {"backstay_facts": dict(DECLARED[app].FACTS, kind=more["kind"])} if "kind" in more else more
         tasks += [include(app, entry, values(app, entry) | given), keep(f"{app} {way}", f"app_{app}_job")]
-    for way, (entry, given) in OWN_WAYS.get(app, {}).items():
+    for way, (entry, given) in getattr(DECLARED[app], "OWN_WAYS", {}).items():
         tasks += [include(app, entry, values(app, entry) | given), keep(f"{app} {way}", f"app_{app}_job")]
     for entry in ("preflight", "finish"):
         tasks.append(include(app, entry, values(app, entry)))
@@ -176,7 +89,6 @@ def tasks_of(app: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Run all entry points of all apps in one play; return what they declared or complained about."""
-    assert set(FACTS) == set(APPS), "each app needs facts here"
     base = tmp_path_factory.mktemp("play")
     tasks = [task for app in APPS for task in tasks_of(app)]
     write = {"content": "{{ kept | to_json }}", "dest": str(base / "kept.json"), "mode": "0600"}
@@ -219,7 +131,7 @@ def test_only_what_works_through_an_executor_is_accepted_for_another_machine(kep
     arguments = {"app": app, "host": "db1", "source": "db1", "repository": {"name": "db1"}, "job": declared, "executor": FAR}
     action = "backup" if way == "prepare" else way
     arguments.update({"kind": "full", "transport": "stage"} if way == "prepare" else {"plan": PLAN["hash"]}, action=action)
-    if app == "oracle" and way != "restore":  # its facts here name a service without control commands
+    if way in getattr(DECLARED[app], "FROM_AFAR", ()):
         assert specification(arguments)["executor"] == FAR
         return
     with pytest.raises(BadInput, match="works only on the protected host itself") as caught:
@@ -250,7 +162,7 @@ def test_beside_the_live_server_nothing_live_is_touched(kept: dict[str, Any], ap
     steps = kept[f"{app} {way}"]["steps"]
     landed = [step[name]["into"] for step in steps for name in LANDING if name in step]
     assert landed
-    live = FACTS[app].get("datadir", "/u02/oradata")
+    live = getattr(DECLARED[app], "LIVE", "") or DECLARED[app].FACTS["datadir"]
     assert not [into for into in landed if into == live or into.startswith(live + "/")]
     if way == "aside":
         side = [step["land"]["into"] for step in steps if "land" in step]
@@ -304,7 +216,7 @@ def words(kept: dict[str, Any], name: str) -> list[str]:
 
 def test_two_servers_on_one_machine_are_never_down_together_in_a_backup(kept: dict[str, Any]) -> None:
     """PS-1, PS-5: each is stopped for its own picture only, and what takes long comes when both run again."""
-    folders = [server["folder"] for server in BOTH["backstay_facts"]["servers"]]
+    folders = [server["folder"] for server in powershare.BOTH["backstay_facts"]["servers"]]
     each = [
         [
             f"copy_ahead {folder}",
@@ -332,11 +244,11 @@ def test_both_servers_of_a_machine_are_landed_and_proved_before_either_stops(kep
 @pytest.mark.parametrize("way", ["prepare", "restore"])
 def test_commands_of_the_operator_enclose_the_stop_and_are_undone(kept: dict[str, Any], way: str) -> None:
     done = words(kept, f"files {way} hooks")
-    before, after = (f"command {HOOKS[name]}" for name in ("app_files_before", "app_files_after"))
+    before, after = (f"command {files.HOOKS[name]}" for name in ("app_files_before", "app_files_after"))
     services = [index for index, name in enumerate(done) if name.startswith("service")]
     assert done.index(before) + 1 == services[0] and services[-1] + 1 == done.index(after)
     (step,) = [step for step in kept[f"files {way} hooks"]["steps"] if step.get("command", {}).get("undo")]
-    assert step["command"] == {"argv": HOOKS["app_files_before"], "undo": HOOKS["app_files_after"]}
+    assert step["command"] == {"argv": files.HOOKS["app_files_before"], "undo": files.HOOKS["app_files_after"]}
 
 
 def test_a_domino_backup_follows_the_order_of_its_source(kept: dict[str, Any]) -> None:
