@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from lab_tools import powershare, short_form
 from lab_tools.domino_standin import Server as DominoServer
-from lab_tools.fleet import Fleet
+from lab_tools.fleet import CONFORMANCE, Fleet, hosts
 from lab_tools.oracle_standin import Server as OracleServer
 from lab_tools.powershare import Server
 
-HOSTS = {"mail1", *powershare.CATALOGS, "oracle1", "oracle2", "oracle-spare1", "domino1", "domino2", "domino9"}
+HOSTS = {name for name, words in hosts().items() if words & set(CONFORMANCE)}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +33,7 @@ def fleet() -> Iterator[Fleet]:
     if ours and "PYTEST_XDIST_WORKER" in os.environ:
         pytest.exit("several processes need a lab that is up: run 'make conformance'", 2)
     if ours or found.absent() & HOSTS:
-        found.up(only=sorted(HOSTS))
+        found.up(only=CONFORMANCE)
     try:
         yield found
     finally:

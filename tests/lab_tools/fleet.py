@@ -17,6 +17,14 @@ DEFAULT_PORT = 42400
 OFFSITE = "offsite1"
 SPARE = "spare1"
 BASE = (OFFSITE, "shop-db1", SPARE)  # what every test may rely on; other hosts are brought up when they are needed
+# What the tests of stand-ins use: hosts or groups of lab/hosts.json. mk/tests.mk has the same words; a unit test compares.
+CONFORMANCE = ("app_powershare", "app_oracle", "oracle-spare1", "app_domino")
+
+
+def hosts() -> dict[str, set[str]]:
+    """Return every host that a lab can have, with the words that choose it: its name and its groups."""
+    every = json.loads((CHECKOUT / "lab" / "hosts.json").read_text())
+    return {name: {name, *host["groups"]} for name, host in every.items()}
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,7 @@ class Fleet:
         if not chosen.exists():
             return set()
         wanted = set(json.loads(chosen.read_text()))
-        every = json.loads((CHECKOUT / "lab" / "hosts.json").read_text())
-        return {name for name, host in every.items() if not {name, *host["groups"]} & wanted}
+        return {name for name, words in hosts().items() if not words & wanted}
 
     def exists(self) -> bool:
         """Whether this lab was made already: its key is the first thing it gets and the last it loses."""

@@ -2,11 +2,13 @@
 """The fleet as data, and the inventory that has to agree with it."""
 
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
 import yaml
+from lab_tools.fleet import BASE, CONFORMANCE, OFFSITE
 from rehearsal import containers, fleet, image, volumes
 from rehearsal.fleet import CHECKOUT, LAB_SOURCES, Volume
 from rehearsal.shell import LabError
@@ -148,6 +150,14 @@ def test_a_lab_can_have_some_of_the_hosts():
     assert [host.name for host in fleet.only(HOSTS, ["offsite", "mail1"])] == ["offsite1", "mail1"]
     with pytest.raises(LabError, match="no host and no group nobody"):
         fleet.only(HOSTS, ["nobody"])
+
+
+def test_what_the_targets_of_make_begin_with_are_hosts_or_groups():
+    rules = "".join(path.read_text() for path in [*(CHECKOUT / "mk").glob("*.mk"), CHECKOUT / "tests/lab_tools/with-lab.sh"])
+    chosen = re.findall(r"LAB_ONLY(?:=|:-)([a-z0-9,_-]+)", rules)
+    assert set(chosen) == {",".join(CONFORMANCE), OFFSITE, ",".join(BASE)}
+    for words in chosen:
+        assert fleet.only(HOSTS, words.split(","))
 
 
 def test_a_choice_of_hosts_grows_and_a_whole_lab_stays_whole(tmp_path):
