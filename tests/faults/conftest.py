@@ -19,31 +19,12 @@ SEED = os.environ.get("FAULTS_SEED") or str(random.SystemRandom().randrange(10**
 os.environ["FAULTS_SEED"] = SEED  # processes that run tests side by side have to draw the same offsets
 OFFSETS = {"short": 1, "full": 3}
 NOT_RUN = pytest.StashKey[list[str]]()
-# One or two of each kind, for `make test`.
-SHORT = frozenset(
-    {
-        "test_server_killed",
-        "test_sshd_stopped_and_started",
-        "test_control_node_killed_and_attached_to",
-        "test_two_backups_at_once",
-        "test_server_killed_and_restarted",
-        "test_server_gone_for_good",
-        "test_upload_fails_and_the_originals_are_purged",
-        "test_worker_killed_while_replaying",
-        "test_worker_killed_at_random_moments",
-        "test_mail_server_comes_back_from_random_kills",
-        "test_a_dialog_is_open_and_the_mail_server_does_not_quit",
-        "test_resource_forks_that_are_lost_on_the_way_back",
-        "test_disk_full_while_stopped",
-        "test_a_piece_that_is_cut_off_or_exchanged_is_no_set",
-        "test_the_upload_fails_after_the_log_was_consumed",
-    }
-)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse settings that mean nothing."""
     config.addinivalue_line("markers", "every_offset: a full run repeats the test at several random offsets")
+    config.addinivalue_line("markers", "short: one or two of each kind, which `make test` runs")
     if MODE not in OFFSETS:
         raise pytest.UsageError(f"FAULTS={MODE} is neither short nor full")
     if APP not in SUBJECTS:
@@ -56,11 +37,11 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of the subject and, in a short run, those of SHORT; the latter name at the end what they left out."""
+    """Keep the tests of the subject and, in a short run, those marked short; the latter name at the end what they left out."""
     items[:] = [item for item in items if _belongs(item)]
     if MODE != "short":
         return
-    left_out = [item for item in items if getattr(item, "originalname", item.name) not in SHORT]
+    left_out = [item for item in items if not item.get_closest_marker("short")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
     config.stash[NOT_RUN] = [item.name for item in left_out]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pytest
 from faults.scene import Scene
 
 
@@ -19,6 +20,7 @@ def test_server_stopped(scene: Scene, offset: float) -> None:
         scene.fleet.run(scene.host, "systemctl", "start", scene.subject.service)
 
 
+@pytest.mark.short
 def test_server_killed(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
     held = scene.subject.hold_needing_server(scene, running, offset)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pytest
 from faults import injection
 from faults.scene import Scene, warned
 
@@ -18,6 +19,7 @@ def test_session_killed(scene: Scene, offset: float) -> None:
     scene.succeeded(running)
 
 
+@pytest.mark.short
 def test_sshd_stopped_and_started(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
     tool = scene.hold_capture(running, offset)
@@ -62,6 +64,7 @@ def test_control_node_killed_and_next_run_collects(scene: Scene, offset: float) 
     assert scene.record(running.run_id)["set"] == ended["set"]
 
 
+@pytest.mark.short
 def test_control_node_killed_and_attached_to(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
     tool = scene.hold_capture(running, offset)
@@ -83,6 +86,7 @@ def test_control_node_killed_while_committing(scene: Scene) -> None:
     scene.succeeded(attached)
 
 
+@pytest.mark.short
 def test_two_backups_at_once(scene: Scene, offset: float) -> None:
     first = scene.start("backup")
     tool = scene.hold_capture(first, offset)

@@ -78,6 +78,7 @@ def upload_fails_after_extents_were_consumed(scene: Scene) -> Document:
     return kept
 
 
+@pytest.mark.short
 def test_the_upload_fails_after_the_log_was_consumed(scene: Scene) -> None:
     """DOM-7: what the backup task archived is gone from the log directory, and is offsite after the next run."""
     kept = upload_fails_after_extents_were_consumed(scene)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from faults import injection
 from faults.exchanges import WORKER_DIED
 from faults.kills import kill_at_random_moments, kill_while_held_down
@@ -19,6 +20,7 @@ GOES_ON = "/run/backstay-fault-goes-on"
 _HERE = Path(__file__).parent
 
 
+@pytest.mark.short
 def test_worker_killed_at_random_moments(scene: Scene, record_property: Callable[[str, object], None]) -> None:
     kill_at_random_moments(scene, record_property)
 
@@ -64,6 +66,7 @@ def test_disk_full_while_copying_ahead(scene: Scene) -> None:
     assert scene.fleet.run(scene.host, "systemctl", "show", "--property=MainPID", tally.SERVICE) == before, "it was stopped"
 
 
+@pytest.mark.short
 def test_disk_full_while_stopped(scene: Scene) -> None:
     scene.gates.close("stop")
     running = scene.start("backup")

@@ -16,6 +16,7 @@ STALL_SECONDS = 8
 ACCESS = "/etc/backstay/repositories"
 
 
+@pytest.mark.short
 def test_server_killed_and_restarted(scene: Scene, offset: float) -> None:
     running = scene.start("backup")
     tool = scene.hold_capture(running, offset)
@@ -24,6 +25,7 @@ def test_server_killed_and_restarted(scene: Scene, offset: float) -> None:
     scene.succeeded(running)
 
 
+@pytest.mark.short
 def test_server_gone_for_good(scene: Scene, offset: float) -> None:
     running = scene.start("backup", backstay_stall_timeout=STALL_SECONDS)
     tool = scene.hold_capture(running, offset)

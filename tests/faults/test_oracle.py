@@ -185,6 +185,7 @@ def test_rman_killed(scene: Scene, point: str) -> None:
     assert scene.backup(backstay_kind="incremental").records[-1]["kind"] in ("full", "incremental")
 
 
+@pytest.mark.short
 def test_a_piece_that_is_cut_off_or_exchanged_is_no_set(scene: Scene) -> None:
     """While RMAN still works somebody spoils a piece: the dictionary and the files no longer agree."""
     pieces = "/var/lib/backstay/staging/oracle1+oracle/*/pieces"

@@ -83,6 +83,7 @@ def held_tar(scene: Scene) -> Iterator[None]:
         scene.fleet.shell(scene.host, f"rm -f /usr/local/sbin/tar {_GATE} {_GATE}-reached")
 
 
+@pytest.mark.short
 def test_upload_fails_and_the_originals_are_purged(scene: Scene) -> None:
     log_backup(scene)
     commit = newest_commit(scene)
@@ -158,6 +159,7 @@ def test_clock_went_back(scene: Scene) -> None:
     demand_restorable(scene, commit)
 
 
+@pytest.mark.short
 def test_worker_killed_while_replaying(scene: Scene) -> None:
     newest_commit(scene)
     log_backup(scene)

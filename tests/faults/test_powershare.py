@@ -14,6 +14,7 @@ from lab_tools.powershare import mail
 from lab_tools.waiting import wait_until
 
 
+@pytest.mark.short
 def test_mail_server_comes_back_from_random_kills(scene: Scene, record_property: Callable[[str, object], None]) -> None:
     """PS-18"""
     kill_at_random_moments(scene, record_property)
@@ -39,6 +40,7 @@ def test_connection_cut_and_control_node_killed_while_the_mail_server_is_quit(sc
     scene.backup()
 
 
+@pytest.mark.short
 def test_a_dialog_is_open_and_the_mail_server_does_not_quit(scene: Scene) -> None:
     """PS-1: it is never killed and never copied live; the helper takes the quit event back."""
     server = mail(scene.fleet)
@@ -95,6 +97,7 @@ def test_a_place_for_a_restore_that_is_not_empty_or_lies_in_the_data_folder(scen
         scene.fleet.shell(scene.host, f"rm -rf '{place}'")
 
 
+@pytest.mark.short
 def test_resource_forks_that_are_lost_on_the_way_back(scene: Scene) -> None:
     """PS-3: a tool that drops the companion files; the live server never notices."""
     process = scene.subject.main_process()
