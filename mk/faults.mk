@@ -3,18 +3,11 @@
 APP ?= mysql
 FAULTS ?= full
 FAULTS_SEED ?=
-# Those of tests/faults/subjects.py. APP names one of them, or an app: all of its subjects, one after the other.
-FAULT_SUBJECTS := mariadb mariadb-pitr mysql-9 mysql-9-pitr files powershare oracle domino
+# APP names a subject, or an app: all of its subjects, one after the other.
+FAULT_SUBJECTS := $(subst _,-,$(filter-out __init__,$(patsubst tests/faults/subjects/%.py,%,$(sort $(wildcard tests/faults/subjects/*.py)))))
 FAULTS_OF_mysql := mariadb mariadb-pitr mysql-9 mysql-9-pitr
-# What the short form says of MySQL 9 it would say of MariaDB again: the engine's part. Subjects that run side by side have labs and
-# ports of their own.
+# What the short form says of MySQL 9 it would say of MariaDB again: the engine's part.
 FAULTS_SHORT := $(filter-out mysql-9 mysql-9-pitr,$(FAULT_SUBJECTS))
-faults-short-mariadb: export BACKSTAY_LAB_PORT := 47000
-faults-short-mariadb-pitr: export BACKSTAY_LAB_PORT := 47200
-faults-short-files: export BACKSTAY_LAB_PORT := 47400
-faults-short-powershare: export BACKSTAY_LAB_PORT := 47600
-faults-short-oracle: export BACKSTAY_LAB_PORT := 47800
-faults-short-domino: export BACKSTAY_LAB_PORT := 46800
 
 .PHONY: faults faults-short
 
@@ -22,8 +15,11 @@ faults-short-domino: export BACKSTAY_LAB_PORT := 46800
 faults-short: venv ## One or two faults of each kind, for every subject, two subjects at a time
 	@$(MAKE) --no-print-directory -j2 --output-sync=target $(addprefix faults-short-,$(FAULTS_SHORT))
 
+# Subjects that run side by side have labs and ports of their own, counted from 43200; from 46200 on ports belong to others.
 faults-short-%:
-	@BACKSTAY_LAB=backstay-faults-$* $(MAKE) --no-print-directory faults APP=$* FAULTS=short FAULTS_SEED=1
+	@number=$$(printf '%s\n' $(FAULT_SUBJECTS) | grep -nx -e '$*' | cut -d : -f 1); \
+		BACKSTAY_LAB=backstay-faults-$* BACKSTAY_LAB_PORT=$$((43000 + 200 * number)) \
+		$(MAKE) --no-print-directory faults APP=$* FAULTS=short FAULTS_SEED=1
 
 # A full run works in two labs at once. One subject's failure does not keep the others from being tried.
 faults: venv ## Kill, cut and fill everything during real runs (APP=mysql, APP=mysql-9, FAULTS=short|full, FAULTS_SEED=n)

@@ -8,8 +8,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from faults import subjects
 from faults.scene import Scene
-from faults.subjects import SUBJECTS
 from lab_tools.fleet import OFFSITE, Fleet
 from lab_tools.playbooks import Playbooks
 
@@ -27,8 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "short: one or two of each kind, which `make test` runs")
     if MODE not in OFFSETS:
         raise pytest.UsageError(f"FAULTS={MODE} is neither short nor full")
-    if APP not in SUBJECTS:
-        raise pytest.UsageError(f"there are no fault tests for the app '{APP}' (known: {', '.join(sorted(SUBJECTS))})")
+    if APP not in subjects.names():
+        raise pytest.UsageError(f"there are no fault tests for the app '{APP}' (known: {', '.join(subjects.names())})")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -50,11 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _belongs(item: pytest.Item) -> bool:
     """Whether a test is one of the subject's."""
     module = item.path.stem
-    subject = SUBJECTS[APP]
+    subject = subjects.load(APP)
     if subject.module:
         return bool(module == subject.module)
-    owned = {name for other in SUBJECTS.values() for name in (other.module, *getattr(other, "more", ()))}
-    return module in subject.more or module not in owned
+    return module in subject.more or module not in subjects.owned()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -77,7 +76,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def fleet() -> Fleet:
     """The lab, up, with an offsite server and the app's host set up."""
-    fleet, host = Fleet.from_environment(), SUBJECTS[APP].host
+    fleet, host = Fleet.from_environment(), subjects.load(APP).host
     missing = host in fleet.absent()
     if missing or not fleet.is_up():
         fleet.up(only=[OFFSITE, host])
@@ -89,7 +88,7 @@ def fleet() -> Fleet:
 @pytest.fixture(scope="session")
 def scene(fleet: Fleet) -> Iterator[Scene]:
     """The scene, with one good set to begin with; at the end one more is made, and proved as the newest of all."""
-    scene = Scene(fleet, SUBJECTS[APP](fleet))
+    scene = Scene(fleet, subjects.load(APP)(fleet))
     scene.abandon()
     scene.subject.prepare()
     scene.good = scene.sets() if fleet.ask(scene.host, ["test", "-d", "/var/lib/backstay/worker"]).status == 0 else []

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import ast
-import re
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults.subjects import SUBJECTS
+from faults import subjects
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE_UTILS = sorted((ROOT / "plugins" / "module_utils").rglob("*.py"))
@@ -124,11 +125,21 @@ def test_what_runs_on_hosts_imports_only_the_standard_library(path: Path) -> Non
     assert any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in ast.walk(tree)) or not tree.body
 
 
+def make_says(variable: str) -> list[str]:
+    """Return the words that a variable of the Makefile stands for."""
+    rule = f"said: ; @echo '$({variable})'"
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "--silent", "--eval", rule, "said"]
+    return subprocess.run(command, capture_output=True, check=True, cwd=ROOT, env=alone, text=True).stdout.split()
+
+
 def test_every_subject_of_faults_has_a_short_run_in_a_lab_of_its_own() -> None:
-    rules = (ROOT / "mk" / "faults.mk").read_text(encoding="utf-8")
-    subjects = re.search(r"^FAULT_SUBJECTS := (.*)$", rules, re.MULTILINE)
-    assert subjects and set(subjects[1].split()) == set(SUBJECTS)
-    wanted = set(SUBJECTS) - {"mysql-9", "mysql-9-pitr"}  # see mk/faults.mk
-    ports = re.findall(r"^faults-short-([\w-]+): export BACKSTAY_LAB_PORT := (\d+)$", rules, re.MULTILINE)
-    assert {name for name, _port in ports} == wanted
-    assert len({port for _name, port in ports}) == len(wanted)
+    assert make_says("FAULT_SUBJECTS") == subjects.names()
+    assert set(make_says("FAULTS_SHORT")) == set(subjects.names()) - {"mysql-9", "mysql-9-pitr"}  # see mk/faults.mk
+    assert len(subjects.names()) <= 15, "see the ports in mk/faults.mk"
+
+
+@pytest.mark.parametrize("app", sorted({subjects.load(name).app for name in subjects.names()}))
+def test_the_name_of_an_app_means_all_its_subjects_of_faults(app: str) -> None:
+    its_own = [name for name in subjects.names() if subjects.load(name).app == app]
+    assert sorted(make_says(f"FAULTS_OF_{app}") or [app]) == its_own
