@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ansible_collections.backstay.fleet.plugins.module_utils import layout
@@ -79,8 +81,10 @@ def test_the_newest_sets_are_kept_and_the_repository_says_the_same(sandbox: Sand
 def test_logs_of_a_history_that_ended_are_not_continued(sandbox: Sandbox) -> None:
     back_up(sandbox, facts={"stream": STREAM})
     back_up(sandbox, [good("log")], **next_log(1, facts={"parent": SET, "stream": dict(STREAM, last="0009")}))
-    newest.mark_broken("shop-db1", "testapp", str(sandbox.access / "url"), "purged")
-    assert (newest.kept("shop-db1", "testapp", str(sandbox.access / "url")) or {})["broken"] == "purged"
+    about = {"source": "shop-db1", "app": "testapp"}
+    job: Any = SimpleNamespace(specification=about, access=open_access(sandbox.access))
+    newest.mark_broken(job, "purged")
+    assert (newest.newest_of(job) or {})["broken"] == "purged"
     back_up(sandbox, **next_run(2, facts={"stream": dict(STREAM, id="another")}))
     kept = newest.kept("shop-db1", "testapp", str(sandbox.access / "url")) or {}
     assert kept["data"]["set"] == next_run(2)["set"]

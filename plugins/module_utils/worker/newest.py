@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from .. import layout, receipt, restic
 from ..apps import load_app
@@ -20,11 +20,21 @@ from ..files import private_directory, read_json, write_json
 from ..moment import format_moment, now
 from ..process import run
 
+if TYPE_CHECKING:
+    from .job import Job
+
 CAPTURED = "captured.json"  # in a set's staging folder: everything its receipt needs, written when capture completed
+# The hint of an error after which nothing continues the newest set.
+FULL_IS_NEXT = "the next backup is a full one; until then nothing after the newest set can be restored"
 _ASK_SECONDS = 1800
 
 # {repository, data: receipt of the newest data set, log: of the newest log set since, broken: why nothing may continue them}
 Newest = Dict[str, Any]
+
+
+def newest_of(job: Job) -> Optional[Newest]:
+    """Return the newest sets of the job's host and app that its repository holds, None when this worker keeps none."""
+    return kept(job.specification["source"], job.specification["app"], job.access.url_file)
 
 
 def kept(host: str, app: str, url_file: str) -> Optional[Newest]:
@@ -113,11 +123,11 @@ def forget(host: str, app: str) -> None:
     layout.newest(host, app).unlink(missing_ok=True)
 
 
-def mark_broken(host: str, app: str, url_file: str, because: str) -> None:
-    """Remember that the logs of the server cannot be continued, until the next full backup."""
-    found = kept(host, app, url_file)
+def mark_broken(job: Job, because: str) -> None:
+    """Remember that the logs of the job's server cannot be continued, so that its next backup is a full one."""
+    found = newest_of(job)
     if found:
-        store(host, app, dict(found, broken=because))
+        store(job.specification["source"], job.specification["app"], dict(found, broken=because))
 
 
 def _with(found: Newest, sealed: Dict[str, Any]) -> Newest:

@@ -18,6 +18,7 @@ from ...errors import BackstayError, CaptureFailed
 from ...files import private_directory, write_json
 from ...moment import format_moment, now
 from ...process import acting_as
+from ...worker.newest import FULL_IS_NEXT, mark_broken, newest_of
 from . import console, extents, places, server, tasks
 from .gathering import Wanted, gather
 from .inventory import Entry
@@ -25,8 +26,6 @@ from .logs import Run, Shelf, Taken, changed_databases, covered_by, of_present_l
 
 if TYPE_CHECKING:
     from ...worker.job import Job
-
-_FULL_IS_NEXT = "the next backup is a full one; until then nothing after the newest set can be restored"
 
 
 def consumes(kind: str) -> bool:
@@ -39,13 +38,6 @@ def server_of(job: Job) -> server.Server:
     return server.server_from(job.specification["facts"]["server"])
 
 
-def newest_of(job: Job) -> Any:
-    """Return the newest sets of the job's host that its repository holds, None when this worker keeps none."""
-    from ...worker import newest
-
-    return newest.kept(job.specification["source"], job.specification["app"], job.access.url_file)
-
-
 def begin(job: Job, arguments: Dict[str, Any]) -> None:
     """Look again at what the set continues: salvage may have come between. Raise CaptureFailed where a log set cannot."""
     facts, host, newest = job.specification["facts"], server_of(job), newest_of(job)
@@ -55,7 +47,7 @@ def begin(job: Job, arguments: Dict[str, Any]) -> None:
     state = log_state(host, facts["log"], shelf_of(server.entries(host)))
     found, reason = extents.link(newest, state)
     if job.specification["kind"] == "log" and found is None:
-        raise CaptureFailed(f"no log backup is possible: {reason}", _FULL_IS_NEXT)
+        raise CaptureFailed(f"no log backup is possible: {reason}", FULL_IS_NEXT)
     seen.update(link=found, reason=reason if newest else "", newest=newest)
 
 
@@ -160,7 +152,7 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
     except BackstayError as error:
         if seen["link"] is None:
             raise
-        _mark_broken(job, error.message)
+        mark_broken(job, error.message)
         if job.specification["kind"] == "log":
             raise
         seen.update(link=None, reason=error.message)  # a full set begins a history of its own
@@ -185,13 +177,6 @@ def _take(seen: Dict[str, Any], listed: List[Entry], made: Run, active: int) -> 
         first, log_id = link.extent, link.log_id
         shelf = of_present_log(listed, made, log_id, newest["facts"].get("translog", ""))
     return take_extents(shelf, first, active, log_id), shelf.log_id or log_id, first
-
-
-def _mark_broken(job: Job, because: str) -> None:
-    """Remember that the logs of the server cannot be continued, so that the next backup is a full one."""
-    from ...worker import newest
-
-    newest.mark_broken(job.specification["source"], job.specification["app"], job.access.url_file, because)
 
 
 def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:

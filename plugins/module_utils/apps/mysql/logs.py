@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ...errors import BadInput, CaptureFailed, IntegrityError
 from ...moment import format_moment, now
+from ...worker.newest import mark_broken, newest_of
 from .binlog import FIRST_EVENT, scan, state_at
 from .client import options_of, query
 from .gtids import parse_gtid, parse_gtids
@@ -22,21 +23,11 @@ if TYPE_CHECKING:
 _FULL_IS_NEXT = "the next log backup makes a full one; until then nothing after the newest set can be restored"
 
 
-def newest_of(job: Job) -> Optional[Dict[str, Any]]:
-    """Return the newest sets of the job's host and app that its repository holds, None when this worker keeps none."""
-    from ...worker import newest
-
-    return newest.kept(job.specification["source"], job.specification["app"], job.access.url_file)
-
-
 def rotate(job: Job, arguments: Dict[str, Any]) -> None:
     """Close the current binary log and choose the files to take; ``arguments``: socket, defaults_extra_file.
 
     Raise CaptureFailed when they do not continue the newest set, IntegrityError when one is damaged.
     """
-    from ...worker import newest
-
-    host, app = job.specification["source"], job.specification["app"]
     kept = newest_of(job)
     complete_until = format_moment(now())  # every commit before it lies in the files that are closed now
     query(arguments, "FLUSH BINARY LOGS")
@@ -48,7 +39,7 @@ def rotate(job: Job, arguments: Dict[str, Any]) -> None:
     try:
         found, files, warning = collect(server, found, kept or {})
     except IntegrityError as error:
-        newest.mark_broken(host, app, job.access.url_file, error.message)
+        mark_broken(job, error.message)
         raise IntegrityError(error.message, _FULL_IS_NEXT) from error
     job.seen["logs"] = {
         "link": found,

@@ -11,8 +11,9 @@ from ...errors import CaptureFailed, CommandFailed
 from ...files import read_plain, write_atomic
 from ...process import acting_as, last_line, run, spell_status
 from ...receipt import carried_chain
+from ...worker.newest import newest_of
 from .client import object_counts, options_of
-from .logs import newest_of, next_stream, warn_of_history
+from .logs import next_stream, warn_of_history
 
 if TYPE_CHECKING:
     from ...worker.job import Job

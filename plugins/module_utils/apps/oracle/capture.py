@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from ...errors import BackstayError, CaptureFailed
 from ...moment import format_moment, now
 from ...receipt import carried_chain
+from ...worker.newest import FULL_IS_NEXT, mark_broken, newest_of
 from . import cmdfile, dictionary
 from .client import Instance, ask, rman, sqlplus
 from .dictionary import Log
@@ -28,7 +29,6 @@ DIRECTORY = "pieces"  # below the staging folder of the set; the server's accoun
 PARAMETERS = "init.ora"
 TRACE = "control.sql"
 PASSWORDS = "orapw"
-_FULL_IS_NEXT = "the next backup is a full one; until then nothing after the newest set can be restored"
 _LOST_LOGS = ("RMAN-06059", "ORA-19625")
 
 
@@ -58,13 +58,6 @@ def target_of(job: Job) -> Path:
     return job.executor.staging(folder_of(job))
 
 
-def newest_of(job: Job) -> Optional[Dict[str, Any]]:
-    """Return the newest sets of the job's host and app that its repository holds, None when this worker keeps none."""
-    from ...worker import newest
-
-    return newest.kept(job.specification["source"], job.specification["app"], job.access.url_file)
-
-
 def begin(job: Job, arguments: Dict[str, Any]) -> None:
     """Open the folder in staging for the server and look again at what the set continues: salvage may have come between.
 
@@ -82,7 +75,7 @@ def begin(job: Job, arguments: Dict[str, Any]) -> None:
         if not reason and (newest or {})["data"]["set"] != job.specification["facts"]["parent"]:
             reason = "another data set was made since this backup was planned"
     if kind != "full" and (reason or found is None):
-        raise CaptureFailed(f"no {kind} backup is possible: {reason}", _FULL_IS_NEXT)
+        raise CaptureFailed(f"no {kind} backup is possible: {reason}", FULL_IS_NEXT)
     first = found.first if kind == "log" and found else first_to_take(state, found)
     job.seen["oracle"] = {
         "tag": tag_of(job.specification["set"]),
@@ -128,15 +121,8 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
         rman(job, server, "logs", commands, folder)
     except BackstayError as error:
         if any(code in error.message for code in _LOST_LOGS):
-            _mark_broken(job, error.message)
+            mark_broken(job, error.message)
         raise
-
-
-def _mark_broken(job: Job, because: str) -> None:
-    """Remember that the logs of the database cannot be continued, so that the next backup is a full one."""
-    from ...worker import newest
-
-    newest.mark_broken(job.specification["source"], job.specification["app"], job.access.url_file, because)
 
 
 def back_up_parameters(job: Job, arguments: Dict[str, Any]) -> None:
@@ -172,7 +158,7 @@ def seal(job: Job) -> Dict[str, Any]:
         ends = _unbroken_ends(found["logs"], job.seen["oracle"]["first"], exact=kind == "log")
     except BackstayError as error:
         if kind == "log":  # it would fail again and again; a data set looks for its logs anew
-            _mark_broken(job, error.message)
+            mark_broken(job, error.message)
         raise
     state = dictionary.read_state(server)
     if (state.database["dbid"], state.database["resetlogs"]) != (facts["dbid"], facts["resetlogs"]):
@@ -191,7 +177,7 @@ def _unbroken_ends(logs: List[Log], first: Dict[str, int], exact: bool) -> Dict[
         raise CaptureFailed("the archived logs of a thread are missing in the set")
     for thread, sequence in first.items():
         if exact and ends[thread]["first"].sequence != sequence:
-            raise CaptureFailed(f"log {sequence} of thread {thread} is missing in the set", _FULL_IS_NEXT)
+            raise CaptureFailed(f"log {sequence} of thread {thread} is missing in the set", FULL_IS_NEXT)
     return ends
 
 

@@ -25,7 +25,6 @@ from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.history
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BackstayError, CommandFailed
 from ansible_collections.backstay.fleet.plugins.module_utils.executors import LocalExecutor
 from ansible_collections.backstay.fleet.plugins.module_utils.moment import now, parse_moment
-from ansible_collections.backstay.fleet.plugins.module_utils.worker import newest
 
 
 class Elsewhere:
@@ -86,14 +85,14 @@ def test_a_log_that_is_missing_when_logs_are_sealed_breaks_the_history(
     """Else every log backup would fail in the same way until somebody asks for a full one."""
     job, broken = captured(kind, monkeypatch, logs=logs), []
     job.seen["oracle"].update(first=first, link=Link("s1", "parent", first))
-    monkeypatch.setattr(newest, "mark_broken", lambda *words: broken.append(words))
+    monkeypatch.setattr(capture, "mark_broken", lambda *words: broken.append(words))
     if kind == "full" and first == {"1": 4}:
         capture.seal(job)  # a data set needs what its files need, and no more
         return
     with pytest.raises(BackstayError, match=words):
         capture.seal(job)
-    assert [found[:3] for found in broken] == ([("erp-db1", "oracle", "/url")] if kind == "log" else [])
-    assert all(words in found[3] for found in broken)
+    assert [found is job for found, _because in broken] == ([True] if kind == "log" else [])
+    assert all(words in because for _job, because in broken)
 
 
 def test_the_probe_on_a_share_is_removed_by_the_worker_who_made_its_folder(
