@@ -137,8 +137,10 @@ def choose_kind(server: Instance, options: Dict[str, Any], state: State) -> Tupl
         return _continued(wanted, found, state, newest)
     detail = f"{wanted} was asked for, a full backup is made: {because}"
     if not options.get("full_when_broken", True):
-        return new_check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {"first": {}}
-    return new_check("chain", "warning", detail), {"kind": "full", "because": detail, "first": first_to_take(state, found)}
+        check, chosen = new_check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
+    else:
+        check, chosen = new_check("chain", "warning", detail), {"kind": "full", "because": detail}
+    return check, dict(chosen, first=first_to_take(state, found))
 
 
 def _continued(

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import capture, checks, history, restore, target
+from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle import (
+    capture,
+    checks,
+    client,
+    history,
+    inspection,
+    restore,
+    target,
+)
 from ansible_collections.backstay.fleet.plugins.module_utils.apps.oracle.dictionary import Log, State, state_of
 from ansible_collections.backstay.fleet.plugins.module_utils.errors import BadInput, CaptureFailed, IntegrityError, Refused
 from hypothesis import given
@@ -160,6 +168,25 @@ def test_somebody_elses_backup_in_between_is_noticed() -> None:
     assert history.foreign_base(parent, {"1": 150, "2": 160, "3": 190}) == "", "a new data file has a base of its own"
     assert "newer incremental backup of file 2 (SCN 170)" in history.foreign_base(parent, {"1": 150, "2": 170})
     assert "no longer knows the backup of file 2" in history.foreign_base(parent, {"1": 150})
+
+
+# Which kind a backup becomes
+
+
+@pytest.mark.parametrize("kind", ["log", "incremental"])
+def test_what_cannot_go_on_becomes_a_full_backup_or_is_refused_with_the_reason(kind: str) -> None:
+    """Also where other archived logs are there: preflight counts their bytes before it refuses."""
+    server, gone, newest = client.Instance("ORCL", "/home", "oracle"), state(22, 25), {"data": receipt(20)}
+    found = {"data_files": [["1", "/u02/system01.dbf", "100"]], "version": [["19"]], "pluggable": [], "keystore": []}
+    check, chosen = inspection.choose_kind(server, {"kind": kind, "newest": newest}, gone)
+    detail = f"{kind} was asked for, a full backup is made: archived log 21 of thread 1 is gone"
+    assert check == {"name": "chain", "status": "warning", "detail": detail, "hint": ""}
+    assert chosen == {"kind": "full", "because": detail, "first": {"1": 22}}
+    check, chosen = inspection.choose_kind(server, {"kind": kind, "newest": newest, "full_when_broken": False}, gone)
+    assert check and (check["status"], check["detail"]) == ("failed", "archived log 21 of thread 1 is gone")
+    more = {"unique_name": "ORCL", "cdb": "NO"}
+    facts = inspection.facts_of(found, gone._replace(database={**gone.database, **more}), {}, chosen, "UTC0")
+    assert facts["log_bytes"] == 3000 and "kind" not in facts
 
 
 # Stretches
