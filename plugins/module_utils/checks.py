@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Dict, Iterable, Union
+from typing import Any, Dict, Iterable, List, Tuple, Union
 
 from .files import human
 
@@ -22,6 +22,24 @@ def space_check(name: str, place: Union[str, Path], needed: float, free: int, hi
     if free < needed:
         return new_check(name, "failed", f"{human(needed)} are needed in {place}, {human(free)} are free", hint)
     return new_check(name, "ok", f"{human(free)} free in {place}")
+
+
+def full_instead(wanted: str, because: str, allowed: bool) -> Tuple[Check, Dict[str, Any]]:
+    """Return check and facts of a backup of kind ``wanted`` that continues no set, which would be worth nothing.
+
+    A full one is due, at once, and says why; unless that is ``allowed``, the check fails and there are no facts.
+    """
+    if not allowed:
+        return new_check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
+    detail = f"{wanted} was asked for, a full backup is made: {because}"
+    return new_check("chain", "warning", detail), {"kind": "full", "because": detail}
+
+
+def history_checks(because: str, reason: str, lost: str) -> List[Check]:
+    """Return what the receipt of a data set says of its history: ``because``, why it is a full set, or else ``reason``, why
+    its history is a new one, in the words of ``lost`` with ``{}`` for it. Nothing when both are empty."""
+    found = [("full instead", because)] if because else [("history", lost.format(reason))] if reason else []
+    return [{"name": name, "status": "warning", "detail": detail} for name, detail in found]
 
 
 def new_directory_check(place: Path, empty: bool) -> Check:

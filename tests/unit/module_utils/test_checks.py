@@ -6,7 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.backstay.fleet.plugins.module_utils.checks import new_directory_check, side_check, space_check
+from ansible_collections.backstay.fleet.plugins.module_utils.checks import (
+    history_checks,
+    new_directory_check,
+    side_check,
+    space_check,
+)
 
 
 @pytest.mark.parametrize(("free", "status"), [(2047, "failed"), (2048, "ok")])
@@ -50,3 +55,10 @@ def test_a_restore_beside_the_data_is_refused_where_it_would_touch_anything(tmp_
     assert (found["name"], found["status"]) == ("target", "failed" if said else "ok")
     assert found["detail"] == (said or place).format(tmp=tmp_path)
     assert bool(found["hint"]) is bool(said)
+
+
+def test_a_data_set_says_why_it_is_a_full_one_or_else_why_its_history_is_new() -> None:
+    lost = "a new history begins: {}"
+    said = [history_checks(because, reason, lost) for because, reason in (("b", "{r}"), ("b", ""), ("", "{r}"), ("", ""))]
+    full = [{"name": "full instead", "status": "warning", "detail": "b"}]
+    assert said == [full, full, [{"name": "history", "status": "warning", "detail": "a new history begins: {r}"}], []]

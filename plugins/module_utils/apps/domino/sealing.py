@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List
 
+from ...checks import history_checks
 from ...errors import CaptureFailed
 from . import extents, places
 
@@ -65,12 +66,8 @@ def _checks(job: Job) -> List[Dict[str, str]]:
     checks = list(job.seen["checks"])
     if facts.get("log_space"):
         checks.append({"name": "log space", "status": "warning", "detail": facts["log_space"]})
-    if facts.get("because"):
-        checks.append({"name": "full instead", "status": "warning", "detail": facts["because"]})
-    elif seen["reason"] and seen["link"] is None:
-        detail = f"the logs before this set do not lead to it: {seen['reason']}"
-        checks.append({"name": "history", "status": "warning", "detail": detail})
-    return checks
+    reason = "" if seen["link"] else seen["reason"]
+    return checks + history_checks(facts.get("because", ""), reason, "the logs before this set do not lead to it: {}")
 
 
 def _extents_told(seen: Dict[str, Any]) -> str:

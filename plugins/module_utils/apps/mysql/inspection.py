@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from ...checks import Check, new_check, side_check, space_check
+from ...checks import Check, full_instead, new_check, side_check, space_check
 from ...errors import BackstayError, BadInput
 from ...files import free_bytes, tree_bytes
 from ...process import environment, run
@@ -204,7 +204,7 @@ def choose_kind(options: Options, values: Dict[str, str], gap: Gap = WHOLE) -> T
     A log or incremental backup continues the newest set. Where the server's history does not, it would be worth nothing: then
     a full one is due, at once, and says why.
     """
-    wanted, newest = options.get("kind", "full"), options.get("newest")
+    wanted, newest, full_allowed = options.get("kind", "full"), options.get("newest"), options.get("full_when_broken", True)
     if wanted == "full":
         return None, {"kind": "full"}
     server = None
@@ -216,23 +216,16 @@ def choose_kind(options: Options, values: Dict[str, str], gap: Gap = WHOLE) -> T
     else:
         found, because = None, "the binary log is off, so nothing proves that the server is the one of the parent"
     if found is None:
-        return _full_instead(options, wanted, because)
+        return full_instead(wanted, because, full_allowed)
     facts: Dict[str, Any] = {"kind": wanted}
     if wanted == "log" and server:
         facts["log_bytes"] = sum(size for name, size in server.files if number_of(name) >= number_of(found.first_file))
     if wanted == "incremental":
         parent = (newest or {})["data"]
         if "lsn" not in parent["position"]["not_after"]:
-            return _full_instead(options, wanted, "the newest full backup is a dump")
+            return full_instead(wanted, "the newest full backup is a dump", full_allowed)
         facts.update(parent=parent["set"], parent_lsn=parent["position"]["not_after"]["lsn"])
     return new_check("chain", "ok", f"continues set {found.parent}"), facts
-
-
-def _full_instead(options: Options, wanted: str, because: str) -> Tuple[Check, Dict[str, Any]]:
-    if not options.get("full_when_broken", True):
-        return new_check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
-    detail = f"{wanted} was asked for, a full backup is made: {because}"
-    return new_check("chain", "warning", detail), {"kind": "full", "because": detail}
 
 
 def _data_bytes(datadir: Path) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+from ...checks import history_checks
 from ...errors import BadInput, CaptureFailed, IntegrityError
 from ...moment import format_moment, now
 from ...worker.newest import mark_broken, newest_of
@@ -153,11 +154,8 @@ def _place(facts: Dict[str, Any], item: Dict[str, Any], gtid: str, position: int
 
 def warn_of_history(facts: Dict[str, Any], sealed: Dict[str, Any], reason: str) -> None:
     """Add to a sealed data set why it is a full one, or why its history is a new one (empty: it is not)."""
-    if facts.get("because"):
-        sealed["checks"].append({"name": "full instead", "status": "warning", "detail": facts["because"]})
-    elif reason:
-        detail = f"a new history begins: {reason}; moments between the newest log set and this set cannot be restored"
-        sealed["checks"].append({"name": "history", "status": "warning", "detail": detail})
+    lost = "a new history begins: {}; moments between the newest log set and this set cannot be restored"
+    sealed["checks"] += history_checks(facts.get("because", ""), reason, lost)
 
 
 def next_stream(job: Job, place: Dict[str, Any]) -> Tuple[Optional[Dict[str, Any]], str]:

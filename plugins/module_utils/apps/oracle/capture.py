@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from ...checks import history_checks
 from ...errors import BackstayError, CaptureFailed
 from ...moment import format_moment, now
 from ...receipt import carried_chain
@@ -239,13 +240,8 @@ def _seal_data(job: Job, found: Dict[str, Any], ends: Dict[str, Any]) -> Dict[st
     joint: Optional[Link] = seen["link"]
     stream = joint.stream if joint else job.specification["set"]
     checks = [*job.seen["checks"], {"name": "data files", "status": "ok", "detail": f"{len(found['files'])} files"}]
-    if facts.get("because"):
-        checks.append({"name": "full instead", "status": "warning", "detail": facts["because"]})
-    elif seen["reason"] and joint is None:
-        detail = (
-            f"a new history begins: {seen['reason']}; moments after the newest log set and before this set cannot be restored"
-        )
-        checks.append({"name": "history", "status": "warning", "detail": detail})
+    lost = "a new history begins: {}; moments after the newest log set and before this set cannot be restored"
+    checks += history_checks(facts.get("because", ""), "" if joint else seen["reason"], lost)
     kept = ("dbid", "name", "unique_name", "cdb", "resetlogs", "version", "data_bytes", "places", "server_parameter_file")
     more = ("parameters", "pluggable", "keystore", "zone")
     sealed = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from ...checks import Check, new_check
+from ...checks import Check, full_instead, new_check
 from ...errors import BackstayError
 from ...executors import Executor, LocalExecutor
 from . import checks as judge
@@ -135,11 +135,7 @@ def choose_kind(server: Instance, options: Dict[str, Any], state: State) -> Tupl
         because = foreign_base(parent, dictionary.bases(server, 0 if options.get("cumulative") else 1))
     if wanted == "full" or (found and not because):
         return _continued(wanted, found, state, newest)
-    detail = f"{wanted} was asked for, a full backup is made: {because}"
-    if not options.get("full_when_broken", True):
-        check, chosen = new_check("chain", "failed", because, "make a full backup: -e backstay_kind=full"), {}
-    else:
-        check, chosen = new_check("chain", "warning", detail), {"kind": "full", "because": detail}
+    check, chosen = full_instead(wanted, because, options.get("full_when_broken", True))
     return check, dict(chosen, first=first_to_take(state, found))
 
 
