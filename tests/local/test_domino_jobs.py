@@ -147,7 +147,7 @@ def test_an_extent_that_is_gone_makes_the_next_backup_a_full_one(domino: Domino,
     shutil.rmtree(server.back_up("-t"))
     server.fill_extent()
     refused = domino.look(kind="log", full_when_broken=False)
-    assert [item["name"] for item in refused["checks"] if item["status"] == "failed"] == ["log backup"]
+    assert [item["name"] for item in refused["checks"] if item["status"] == "failed"] == ["chain"]
 
 
 @pytest.mark.long

@@ -228,12 +228,12 @@ def _decide(options: Options, host: server.Server, settings: ini.Settings, check
     found, reason = extents.link(options.get("newest"), state)
     if found is not None:
         facts["parent"] = found.parent
-        checks.append(new_check("history", "ok", f"continues set {found.parent} at {extents.name_of(found.extent)}"))
+        checks.append(new_check("chain", "ok", f"continues set {found.parent} at {extents.name_of(found.extent)}"))
         return
     if not options["full_when_broken"]:
-        _fail(checks, "log backup", reason, "run a full backup, or set app_domino_full_when_broken")
+        _fail(checks, "chain", reason, "run a full backup, or set app_domino_full_when_broken")
     facts.update(kind="full", because=reason)
-    checks.append(new_check("log backup", "warning", f"{reason}; a full backup is made instead"))
+    checks.append(new_check("chain", "warning", f"{reason}; a full backup is made instead"))
 
 
 def _filesystem(folder: str) -> Tuple[int, int]:
