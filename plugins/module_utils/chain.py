@@ -41,6 +41,16 @@ def is_log(item: Summary) -> bool:
     return bool(item["kind"] == "log")
 
 
+def data_sets(plan: Dict[str, Any]) -> List[Receipt]:
+    """Return the receipts of the data sets in a plan, oldest first."""
+    return [item for item in plan["receipts"] if not is_log(item)]
+
+
+def log_sets(plan: Dict[str, Any]) -> List[Receipt]:
+    """Return what a plan knows of its log sets (see ``landable``), oldest first."""
+    return [item for item in plan["receipts"] if is_log(item)]
+
+
 def data_chains(summaries: List[Summary]) -> Dict[str, List[Summary]]:
     """Return for every restorable data set its chain, oldest first, itself last.
 
@@ -326,9 +336,10 @@ def landable(item: Summary) -> Receipt:
     if missing:
         raise IntegrityError(f"the tags of log set {item['set']} do not say what to land ({', '.join(missing)})")
     artifact = {"name": "logs", "snapshot": item["data"], "path": item["from"], "sha256": item["sha256"]}
-    kept: Receipt = {key: item[key] for key in ("set", "kind", "consistent_at", "stream", "first", "last")}
-    kept.update({"mark": item["mark"]} if item.get("mark") else {})
-    return dict(kept, artifacts=[dict(artifact, bytes=item["stored"])])
+    stream = {"id": item["stream"], "first": item["first"], "last": item["last"]}
+    stream.update({"mark": item["mark"]} if item.get("mark") else {})
+    kept = {key: item[key] for key in ("set", "kind", "consistent_at")}
+    return dict(kept, stream=stream, artifacts=[dict(artifact, bytes=item["stored"])])
 
 
 def confirm(planned: Dict[str, Any], receipt: Receipt, host: str, app: str) -> List[Receipt]:

@@ -328,6 +328,8 @@ def test_a_log_set_says_in_its_tags_what_to_land() -> None:
     assert landable(item)["artifacts"] == [
         {"name": "logs", "snapshot": "ab" * 32, "path": "/staging/logs", "sha256": "cd" * 32, "bytes": 7}
     ]
+    assert landable(item)["stream"] == {"id": item["stream"], "first": item["first"], "last": item["last"]}, "as in a receipt"
+    assert landable(dict(item, mark="0-7-26"))["stream"]["mark"] == "0-7-26"
     del item["sha256"]
     with pytest.raises(IntegrityError, match=r"do not say what to land \(sha256\)"):
         landable(item)

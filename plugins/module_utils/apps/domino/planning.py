@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from ...chain import log_sets
 from ...errors import IntegrityError, PlanRefused
 from . import extents
 from .places import below
@@ -20,7 +21,7 @@ LATEST = "latest"
 def judge(plan: Dict[str, Any]) -> None:
     """Raise PlanRefused for a moment at which a database had a new DBIID and no backup yet: nothing leads there."""
     moment = plan.get("stop_at")
-    gaps = [gap for item in plan["receipts"] if item["kind"] == "log" for gap in extents.gaps_in(item.get("mark") or "")]
+    gaps = [gap for item in log_sets(plan) for gap in extents.gaps_in(item["stream"].get("mark") or "")]
     inside = [gap for gap in gaps if moment and gap[0] < moment < gap[1]]
     if inside:
         raise PlanRefused(
@@ -38,7 +39,7 @@ class Base(NamedTuple):
 
 def until_of(plan: Dict[str, Any]) -> str:
     """Return where recovery stops: the moment of the plan, or ``latest`` where the last set ends there."""
-    ends = [item["consistent_at"] for item in plan["receipts"] if item["kind"] == "log"]
+    ends = [item["consistent_at"] for item in log_sets(plan)]
     stop_at: Optional[str] = plan["stop_at"]
     return stop_at if stop_at and ends and stop_at < ends[-1] else LATEST
 
@@ -49,14 +50,13 @@ def bases(plan: Dict[str, Any], saved: Iterable[str], indexes: Dict[str, Dict[st
     A copy that is younger than the goal is of no use. One that was made when a later extent than the last landed one was
     written is ahead of the logs already and comes back as it is.
     """
-    data, rolls = plan["receipts"][0], any(item["kind"] == "log" for item in plan["receipts"])
+    data, rolls = plan["receipts"][0], bool(log_sets(plan))
     last = max((number for index in indexes.values() for number in index["extents"]), default=-1)
     active = data["facts"].get("active", 0)
     found = {path: Base(data["set"], rolls and last >= active) for path in saved}
-    for item in plan["receipts"]:
+    for item in log_sets(plan):
         index = indexes.get(item["set"], {})
-        usable = not plan["stop_at"] or index.get("changed_until", "") <= plan["stop_at"]
-        if item["kind"] == "log" and usable:
+        if not plan["stop_at"] or index.get("changed_until", "") <= plan["stop_at"]:
             ahead = last < int(index.get("changed_to", 0))
             found.update({entry["path"]: Base(item["set"], not ahead) for entry in index["databases"]})
     return found

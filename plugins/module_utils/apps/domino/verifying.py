@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict
 
+from ...chain import log_sets
 from ...errors import IntegrityError
 from ...process import last_line, run, spell_status
 from . import console, planning
@@ -47,7 +48,7 @@ def check_duplicates(job: Job, arguments: Dict[str, Any]) -> None:
 
 
 def _roll(job: Job, landed: Landed, chosen: Dict[str, planning.Base], arguments: Dict[str, Any]) -> None:
-    if "log" not in [item["kind"] for item in landed.plan["receipts"]]:
+    if not log_sets(landed.plan):
         return
     if not arguments.get("roll_forward"):
         detail = "no command rolls forward (app_domino_roll_forward): the extents are whole, and no more was proved"

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+from ...chain import data_sets, log_sets
 from ...errors import BadInput, CommandFailed, IntegrityError
 from ...moment import format_moment, parse_moment
 from ...process import last_line, spawn, spell_status
@@ -37,11 +38,11 @@ def replay(job: Job, arguments: Dict[str, Any]) -> None:
 
     await_server(arguments, 300, job.seen.get("side"))
     plan = planned(job.specification)
-    newest = [item for item in plan["receipts"] if item["kind"] != "log"][-1]
+    newest = data_sets(plan)[-1]
     product = product_named(plan["receipts"][0]["facts"]["product"])
     data = newest["position"]["not_after"] if newest["position"]["exact"] else started_place(arguments, newest)
     data = dict(data, gtid=held_gtids(product, arguments, data["gtid"]))
-    paths = files_in_order([Path(arguments["logs"]) / item["set"] for item in plan["receipts"] if item["kind"] == "log"])
+    paths = files_in_order([Path(arguments["logs"]) / item["set"] for item in log_sets(plan)])
     paths, before = from_position(paths, data)
     prove_unbroken(paths)
     stop = find_stop(paths, int(data["position"]), plan["stop_at"], plan["position"])

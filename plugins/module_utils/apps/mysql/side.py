@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from ... import layout
+from ...chain import data_sets
 from ...checks import Check, new_check
 from ...errors import CommandFailed, Refused
 from ...files import let_through, private_directory, write_atomic
@@ -83,7 +84,7 @@ def start_side(job: Job, arguments: Dict[str, Any]) -> None:
     from ...worker.land import planned
 
     directory, user = Path(arguments["directory"]), arguments.get("user", "mysql")
-    newest = [item for item in planned(job.specification)["receipts"] if item["kind"] != "log"][-1]
+    newest = data_sets(planned(job.specification))[-1]
     environment = zone_environment(newest["facts"])
     product = configure(job, directory, user)
     argv = [product.server, f"--defaults-file={option_file(job)}"]

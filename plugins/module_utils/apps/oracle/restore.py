@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple
 
+from ...chain import data_sets, log_sets
 from ...errors import BadInput, CommandFailed, IntegrityError, Refused
 from ...executors import Command
 from ...moment import parse_moment
@@ -37,24 +38,12 @@ def plan_of(job: Job) -> Dict[str, Any]:
     return planned(job.specification)
 
 
-def data_sets(plan: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """Return the receipts of the planned data sets, oldest first."""
-    return [item for item in plan["receipts"] if item["kind"] != "log"]
-
-
-def stretch_of(item: Dict[str, Any]) -> Dict[str, str]:
-    """Return ``{id, first, last}`` of a planned set; a log set, known by its tags, says it in another shape."""
-    if isinstance(item.get("stream"), dict):
-        return {key: item["stream"][key] for key in ("id", "first", "last")}
-    return {"id": item["stream"], "first": item["first"], "last": item["last"]}
-
-
 def until_of(plan: Dict[str, Any]) -> Until:
     """Return where recovery stops: before the position, before the second of the moment, or at the end of the last set.
 
     Raise IntegrityError when the log sets do not continue the data.
     """
-    line = [stretch_of(item) for item in [*data_sets(plan)[-1:], *(i for i in plan["receipts"] if i["kind"] == "log")]]
+    line = [item["stream"] for item in [*data_sets(plan)[-1:], *log_sets(plan)]]
     unbroken(line)
     if plan["position"]:
         return Until(scn=parse_position(plan["position"]))

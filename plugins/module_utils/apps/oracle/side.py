@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
 from ... import layout
+from ...chain import data_sets
 from ...errors import CommandFailed, Refused
 from ...files import let_through
 from ...process import last_line, run
@@ -15,7 +16,6 @@ from . import cmdfile, dictionary, instances, parameters
 from .capture import server_of
 from .client import Instance, rman
 from .restore import (
-    data_sets,
     known_files,
     moves,
     open_database,
@@ -23,7 +23,6 @@ from .restore import (
     prove_open,
     recover_files,
     restore_control_file,
-    stretch_of,
     until_of,
 )
 from .text import quoted
@@ -91,7 +90,7 @@ def prove_set(job: Job, arguments: Dict[str, Any]) -> None:
     server, plan = side_server(job), plan_of(job)
     channels = int(arguments.get("channels", 1))
     data = data_sets(plan)[-1]
-    end = int(stretch_of(plan["receipts"][-1])["last"])
+    end = int(plan["receipts"][-1]["stream"]["last"])
     redo = (int(data["facts"]["redo_from"]), end)
     commands = [*cmdfile.proof_of_set(until_of(plan), channels), *cmdfile.proof_of_logs(*redo, channels)]
     keys = dictionary.usable_sets(server, str(arguments["landing"]))

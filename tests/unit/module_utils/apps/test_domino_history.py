@@ -249,7 +249,7 @@ def index(numbers: list[int], changed: tuple[str, ...] = (), until: str = AT.for
 
 
 FULL = dict(receipt("full", 5), facts={"active": 5})
-LOG = {"set": "log-8", "kind": "log", "consistent_at": AT.format(8), "mark": "L1:8"}
+LOG = {"set": "log-8", "kind": "log", "consistent_at": AT.format(8), "stream": {"id": "s1", "mark": "L1:8"}}
 
 
 def test_to_a_full_set_nothing_is_rolled_forward() -> None:
@@ -285,7 +285,7 @@ def test_extents_of_two_logs_or_with_a_gap_are_refused() -> None:
 
 
 def test_a_moment_in_the_gap_of_a_database_is_refused_with_the_nearest_ones() -> None:
-    gap = dict(LOG, mark=extents.mark("L1", 8, [(AT.format(3), AT.format(6))]))
+    gap = dict(LOG, stream={"id": "s1", "mark": extents.mark("L1", 8, [(AT.format(3), AT.format(6))])})
     planning.judge(landed(FULL, gap, stop_at=AT.format(3)))
     planning.judge(landed(FULL, gap, stop_at=AT.format(6)))
     planning.judge(landed(FULL, gap))

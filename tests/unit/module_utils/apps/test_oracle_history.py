@@ -241,7 +241,7 @@ def planned(**changes: Any) -> dict[str, Any]:
     stretch = {"id": "s1", "first": history.order(210), "last": history.order(210)}
     pieces = [{"name": name} for name in ("manifest", "data_1", "control_1", "current_1")]
     full = {"set": "f", "kind": "full", "stream": stretch, "facts": {"zone": "<+0330>-3:30", "dbid": 7}, "artifacts": pieces}
-    logs = {"set": "l", "kind": "log", "stream": "s1", "first": history.order(200), "last": history.order(300)}
+    logs = {"set": "l", "kind": "log", "stream": {"id": "s1", "first": history.order(200), "last": history.order(300)}}
     return {"receipts": [full, logs], "stop_at": None, "position": None, **changes}
 
 
@@ -263,7 +263,7 @@ def test_recovery_stops_before_the_position() -> None:
 
 def test_logs_that_do_not_continue_the_data_are_refused() -> None:
     plan = planned()
-    plan["receipts"][1]["first"] = history.order(211)
+    plan["receipts"][1]["stream"]["first"] = history.order(211)
     with pytest.raises(IntegrityError, match="do not continue"):
         restore.until_of(plan)
 
@@ -278,7 +278,7 @@ def test_a_plan_that_cannot_be_followed_is_refused_while_planning() -> None:
     with pytest.raises(BadInput, match="no position"):
         restore.judge(planned(position="gtid:0-1-2"))
     gap = planned()
-    gap["receipts"][1]["first"] = history.order(211)
+    gap["receipts"][1]["stream"]["first"] = history.order(211)
     with pytest.raises(IntegrityError, match="do not continue"):
         restore.judge(gap)
     bare = planned(position="scn:250")
