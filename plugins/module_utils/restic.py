@@ -97,7 +97,7 @@ def backup_command_argv(access: Access, host: str, tags: Dict[str, str], path: s
 
 
 def backup_listed_argv(access: Access, host: str, tags: Dict[str, str], listing: str) -> List[str]:
-    """Return the argv that stores the paths in the file ``listing`` (``path_listing``); no command line is long enough for many."""
+    """Return the argv that stores the paths in the file ``listing`` (``path_listing``): no command line holds very many."""
     return [*base_argv(access), "backup", "--host", host, *tag_argv(tags), "--files-from-raw", listing]
 
 

@@ -15,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Dict, List, NamedTuple, NoReturn, Tuple
+from typing import IO, Any, Dict, List, NamedTuple, NoReturn, Optional, Tuple
 
 from ..errors import BackstayError, CaptureFailed
 from ..files import read_json, write_json
@@ -43,12 +43,14 @@ _TAR_TYPES = {
 
 
 class Source(NamedTuple):
-    """What to archive: the picture's ``tree`` of ``folder``, without ``leave_out``; ``snapshot``: it is one of btrfs."""
+    """What to archive: the picture's ``tree`` of ``folder``, without ``leave_out``; ``snapshot``: it is one of btrfs;
+    ``required``: files by relative path that have to be there, with their bytes (-1: whatever they have)."""
 
     folder: str
     tree: bytes
     leave_out: Selection
     snapshot: bool
+    required: Optional[Dict[str, int]] = None
 
 
 class Archive:
@@ -56,6 +58,7 @@ class Archive:
 
     def __init__(self, source: Source, target: IO[bytes], notes: IO[bytes]) -> None:
         self._source, self._target, self._notes = source, target, notes
+        self._missing = dict(source.required or {})
         self._first, self._sockets, self._entries, self._written = FirstNames(), [], 0, 0  # type: ignore[var-annotated]
 
     def write(self) -> Dict[str, Any]:
@@ -69,6 +72,8 @@ class Archive:
                 raise CaptureFailed(f"cannot read {self._name(entry.path)}: {error.strerror}") from error
             except UnicodeError as error:
                 raise CaptureFailed(f"cannot archive {self._name(entry.path)}: {error}") from error
+        if self._missing:
+            raise CaptureFailed(f"{self._name(os.fsencode(min(self._missing)))} is not what was saved there", "run again")
         self._note(end_line(self._entries, self._sockets))
         self._add_manifest()
         self._put(bytes(2 * _UNIT))
@@ -88,6 +93,8 @@ class Archive:
             raise CaptureFailed(f"{self._name(path)} bears the name of the manifest", "rename it, or exclude it")
         if self._source.snapshot and stat.S_ISDIR(status.st_mode) and status.st_ino == _PLACEHOLDER_INODE:
             raise CaptureFailed(f"cannot archive {self._name(path)}: it is a subvolume of its own", "list it as a folder, too")
+        if stat.S_ISREG(status.st_mode) and self._missing.get(os.fsdecode(path)) in (-1, status.st_size):
+            del self._missing[os.fsdecode(path)]
         metadata = of_status(status, read_xattrs(entry.place))
         line = described(entry, metadata)
         first = self._first.of(entry)
@@ -210,7 +217,7 @@ def main(arguments: List[str]) -> int:
         return 2
     own = {os.fsencode(name) for name in wanted["own"]}
     leave_out = Selection(own, [os.fsencode(pattern) for pattern in wanted["exclude"]])
-    source = Source(wanted["folder"], os.fsencode(wanted["tree"]), leave_out, wanted["snapshot"])
+    source = Source(wanted["folder"], os.fsencode(wanted["tree"]), leave_out, wanted["snapshot"], wanted.get("required"))
     try:
         with os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=1 << 18) as target:
             with tempfile.TemporaryFile(dir=str(folder)) as notes:

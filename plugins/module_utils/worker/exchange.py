@@ -30,7 +30,7 @@ def begin(job: Job) -> None:
 
 
 def set_aside(job: Job, owner: str, paths: Sequence[str], account: Optional[str] = None) -> None:
-    """Move the live files ``paths`` of ``owner`` (a word for people) aside; see ``aside.set_aside``. Begins what did not begin."""
+    """Begin unless that was done, then move the live files ``paths`` of ``owner`` (a word for people) aside."""
     if not job.seen.get("exchange"):
         begin(job)
     aside.set_aside(job.folder.path, job.specification["run"], owner, paths, account=account, host=job.executor)

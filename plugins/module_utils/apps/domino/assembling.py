@@ -17,7 +17,7 @@ from ... import layout
 from ...errors import BadInput, CommandFailed, IntegrityError
 from ...files import let_through, private_directory
 from ...process import last_line, run, spell_status
-from . import console, ini, places, planning
+from . import console, ini, planning
 from .extents import name_of
 from .gathering import INDEX
 
@@ -220,12 +220,9 @@ def _recovery_server(landed: Landed, place: Path) -> Dict[str, str]:
     log, data = private_directory(place / "log"), private_directory(place / "data")
     for number, path in landed.extents().items():
         os.link(str(path), str(log / name_of(number)))
-    keys = {}
-    for key, said in ini.settings(_saved_ini(landed)[0]).keys.items():
-        name = places.real(said)
-        number = landed.source["ids"].index(name) if name in landed.source["ids"] else -1
-        if number >= 0:
-            keys[key] = str(landed.scratch / "ids" / str(number) / Path(name).name)
+    numbers = {file: number for number, file in enumerate(landed.source["ids"])}
+    held = {key: file for key, file in landed.source["keys"].items() if file in numbers}
+    keys = {key: str(landed.scratch / "ids" / str(numbers[file]) / Path(file).name) for key, file in held.items()}
     text = ini.recovery(str(data), str(log), keys)
     (place / "notes.ini").write_text(text, encoding="utf-8")
     values = {"ini": str(place / "notes.ini"), "logs": str(log), "until": planning.until_of(landed.plan)}

@@ -22,7 +22,21 @@ from ...worker.newest import FULL_IS_NEXT, mark_broken, newest_of
 from . import console, extents, places, server, tasks
 from .gathering import Wanted, gather
 from .inventory import Entry
-from .logs import Run, Shelf, Taken, changed_databases, covered_by, of_present_log, shelf_of, take_extents, unsaved
+from .logs import (
+    Changed,
+    Run,
+    Shelf,
+    Taken,
+    changed_databases,
+    covered_by,
+    holds_back,
+    in_order,
+    of_present_log,
+    run_of,
+    shelf_of,
+    take_extents,
+    unsaved,
+)
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -62,13 +76,19 @@ def live_numbers(host: server.Server, folder: str) -> List[int]:
         return extents.numbers_in(os.listdir(folder)) if Path(folder).is_dir() else []
 
 
+def active_extent(job: Job) -> int:
+    """Return the number of the extent that is being written, 0 where there is none."""
+    facts = job.specification["facts"]
+    return (live_numbers(server_of(job), facts["log"]) or [0])[-1] if facts["log"] else 0
+
+
 def back_up_databases(job: Job, arguments: Dict[str, Any]) -> None:
     """Have the server back up all its databases, and hold what it says against the data directory (DOM-2).
 
     ``arguments``: exclude. Raise CaptureFailed for a database that is on disk and in no backup.
     """
     host, exclude = server_of(job), list(arguments.get("exclude") or [])
-    found = places.scan(Path(host.data))
+    found, before = places.scan(Path(host.data)), active_extent(job)
     result = tasks.back_up(host, "-b", found.databases, exclude)
     saved = {entry.database for entry in result.entries}
     wanted = [path for path in found.databases if not places.left_out(path, exclude)]
@@ -80,11 +100,13 @@ def back_up_databases(job: Job, arguments: Dict[str, Any]) -> None:
         )
     seen = job.seen["domino"]
     seen["target"] = str(result.root.parents[2])  # TARGET/NODE/MODE/START, as the samples of HCL's providers have it
-    seen["trees"]["databases"] = {"folder": str(result.root), "exclude": []}
+    # Retention of the server or somebody else may remove one until it is read.
+    required = {entry.database: entry.bytes for entry in result.entries}
+    seen["trees"]["databases"] = {"folder": str(result.root), "exclude": [], "required": required}
     seen["task"] = f"FULL/{result.start}"
     seen["databases"] = {"count": len(saved), "start": result.start, "left_out": len(found.databases) - len(wanted)}
-    if job.specification["facts"]["style"] == "archive":
-        seen["active"] = (live_numbers(host, job.specification["facts"]["log"]) or [0])[-1]
+    seen.update(copies=[before, active_extent(job)], mark_end=server.mark(host))
+    seen["dbiids"] = {entry.database: entry.reference for entry in result.entries}
 
 
 def archive_argv(job: Job, arguments: Dict[str, Any]) -> List[str]:
@@ -108,7 +130,14 @@ def archive_argv(job: Job, arguments: Dict[str, Any]) -> List[str]:
     tree = f"/proc/{os.getpid()}/fd/{descriptor}/."
     write_json(
         job.folder.path / f"archive-{name}.json",
-        {"folder": str(folder), "tree": tree, "own": own, "exclude": wanted["exclude"], "snapshot": False},
+        {
+            "folder": str(folder),
+            "tree": tree,
+            "own": own,
+            "exclude": wanted["exclude"],
+            "snapshot": False,
+            "required": wanted.get("required"),
+        },
     )
     return [sys.executable, sys.argv[0], "archive", str(job.folder.path), name]
 
@@ -157,21 +186,37 @@ def back_up_logs(job: Job, arguments: Dict[str, Any]) -> None:
             raise
         seen.update(link=None, reason=error.message)  # a full set begins a history of its own
         taken, log_id, first = _take(seen, listed, made, active)
-    link = seen["link"]
     known = [ends[number] for number in taken.files if number in ends]
-    covered = max(known, default=link.covered if link else job.seen["started_at"])
+    covered = max(known, default=_covered_before(job))
     seen.update(logs=taken, log_id=log_id, covered=covered, first=first, translog=result.start)
+    earlier = [item["facts"].get("copies") for item in in_order(seen.get("newest"))]
+    _hold_back(job, [seen["copies"]] if job.specification["kind"] == "full" else earlier)
     for number in taken.unlisted:
         detail = f"{extents.name_of(number)} lies in the backup target and in no inventory; the server died when it was saved"
         job.seen["checks"].append({"name": "extent without entry", "status": "warning", "detail": detail})
+
+
+def _covered_before(job: Job) -> str:
+    """Return up to when everything is covered without the extents of this set."""
+    link = job.seen["domino"]["link"]
+    return str(link.covered if link and job.specification["kind"] == "log" else job.seen["started_at"])
+
+
+def _hold_back(job: Job, copies: List[Any]) -> None:
+    """Promise nothing new where it is open if the extents of the set lead past ``copies``; see ``logs.holds_back``."""
+    seen = job.seen["domino"]
+    if any(holds_back(item, seen["logs"].next - 1) for item in copies):
+        seen["covered"] = _covered_before(job)
+        detail = f"everything before {seen['covered']} can be restored; the next full extent carries on"
+        job.seen["checks"].append({"name": "extents that begin before a copy ended", "status": "warning", "detail": detail})
 
 
 def _take(seen: Dict[str, Any], listed: List[Entry], made: Run, active: int) -> Tuple[Taken, str, int]:
     """Return the extents for the set, their LogID (empty where nothing tells), and the number of the first."""
     link = seen["link"]
     if link is None:
-        first = min(extents.numbers_in(entry.database for entry in made.entries), default=active)
-        shelf, log_id = of_present_log(listed, made, "", None), ""
+        first, log_id = seen["copies"][0], ""  # the first extent that a copy of this set may need
+        shelf = of_present_log(listed, made, log_id, seen["databases"]["start"] or None)
     else:
         newest = seen["newest"].get("log") or seen["newest"]["data"]
         first, log_id = link.extent, link.log_id
@@ -185,25 +230,39 @@ def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:
     Taken is every copy in the backup target that is newer than what the sets hold, whoever asked for it. Raise CaptureFailed
     for a database that got a new DBIID, as the console says, and is in no backup since.
     """
-    facts, host, seen = job.specification["facts"], server_of(job), job.seen["domino"]
-    exclude = list(arguments.get("exclude") or [])
-    before = (live_numbers(host, facts["log"]) or [0])[-1]
+    host, seen = server_of(job), job.seen["domino"]
+    exclude, before = list(arguments.get("exclude") or []), active_extent(job)
     found = places.scan(Path(host.data))
+    last = in_order(seen["newest"])[-1]["facts"]
+    # Read before the task is told: of what the console says while it works, nobody knows if it came in time.
+    marks = (last["mark"], last.get("mark_end") or last["mark"])
+    renewed = [_assigned_since(host, mark, found.databases, exclude) for mark in marks]
     result = tasks.back_up(host, "-i", found.databases, exclude)
-    listed = server.entries(host)
-    changed = changed_databases(listed, seen["newest"], found.databases, exclude)
-    item = seen["newest"].get("log") or seen["newest"]["data"]
-    renewed = _assigned_since(host, item["facts"]["mark"], found.databases, exclude)
-    lacking = unsaved(renewed, changed, listed, item["facts"]["task"])
+    listed, seen["task"] = server.entries(host), f"INCR/{result.start}"
+    good = {f"{log.mode}/{log.start}" for log in server.logs(host) if not log.errors}
+    try:
+        changed = changed_databases(listed, good, seen["newest"], found.databases, exclude)
+        _require_saved(unsaved(renewed[0], renewed[1], changed, listed, last["task"]))
+    except BackstayError as error:
+        _mark_broken(job, error.message)
+        raise
+    tasks.prove(changed.entries)
+    foreign = any(run_of(entry) != seen["task"] for entry in changed.entries)
+    seen["copies"] = [seen["first"] if foreign else before, active_extent(job)]
+    seen.update(changed=changed, changed_until=format_moment(now()), mark_end=server.mark(host), gaps=[])
+    _hold_back(job, [seen["copies"]])
+    _note_gaps(job, changed)
+
+
+def _require_saved(lacking: List[str]) -> None:
     if lacking:
-        raise CaptureFailed(
-            f"the console says that {lacking[0]} got a new DBIID, and no backup of it followed", "run a full backup"
-        )
-    seen["changed"] = changed
-    seen["changed_from"], seen["changed_to"] = before, (live_numbers(host, facts["log"]) or [0])[-1]
-    seen["changed_until"] = format_moment(now())
-    seen["task"] = f"INCR/{result.start}"
-    seen["gaps"] = []
+        said = f"the console says that {lacking[0]} got a new DBIID, and no backup of it followed"
+        raise CaptureFailed(said, "run a full backup")
+
+
+def _note_gaps(job: Job, changed: Changed) -> None:
+    """Note the times that nothing leads to: those between a new DBIID and the copy that has it."""
+    seen = job.seen["domino"]
     data, begin = seen["newest"]["data"], seen["link"].consistent_at
     if changed.in_full:  # the full set in between saved them; before it, nothing leads past the change
         _note_gap(job, changed.in_full, begin, data["consistent_at"])
@@ -238,7 +297,7 @@ def arrange_logs(job: Job, arguments: Dict[str, Any]) -> None:
         changed = seen["changed"].entries
         wanted += [Wanted(f"databases/{entry.database}", entry.file, entry.bytes) for entry in changed]
         index["databases"] = [{"path": entry.database, "reference": entry.reference} for entry in changed]
-        index.update({name: seen[name] for name in ("changed_from", "changed_to", "changed_until")})
+        index.update(changed_to=seen["copies"][1], changed_until=seen["changed_until"])
     newest, log_set = seen.get("newest") or {}, job.specification["kind"] == "log"
     since = (newest.get("log") or newest["data"])["started_at"] if log_set else ""
     place = gather(job, wanted, index, facts["daos"] if log_set else "", since)

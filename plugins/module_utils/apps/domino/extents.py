@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ...chain import continued
 from ...errors import IntegrityError
+from ...names import quote_name
 
 EXTENT_MEGABYTES = 64
 CONTROL = "nlogctrl.lfh"
@@ -110,7 +111,7 @@ def mark(log_id: str, extent: int, gaps: Iterable[Tuple[str, str]]) -> str:
     The plan of a restore knows log sets by this only.
     """
     told = ";".join(f"{begin}/{end}" for begin, end in gaps)
-    return f"{log_id}:{extent}" + (f":{told}" if told else "")
+    return f"{quote_name(log_id)}:{extent}" + (f":{told}" if told else "")  # Notes ids are written with colons
 
 
 def gaps_in(text: str) -> List[Tuple[str, str]]:

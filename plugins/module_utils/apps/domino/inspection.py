@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Tuple
 from ...checks import Check, new_check, space_check
 from ...errors import BackstayError
 from ...files import free_bytes, human, read_plain, tree_bytes
-from ...folders.walk import measure, selection
+from ...folders.walk import excluded, measure, selection
 from ...process import acting_as
 from ...yard import yard
 from . import console, extents, ini, places, server, tasks
@@ -54,7 +54,7 @@ def _inspect(options: Options, checks: List[Check], facts: Facts) -> None:
     given = dict(options["server"])
     settings = _settings(given, checks)
     # One spelling of every place: what a restore puts together is found by it.
-    given.update(data=settings.data, ini=places.real(given["ini"]))
+    given.update(data=settings.data, ini=os.path.realpath(given["ini"]))
     host, found = server.server_from(given), places.scan(Path(settings.data))
     console.patterns(host.patterns)
     tasks.command("-b", options["exclude"], verbose=False)  # raises for a pattern that cannot be said
@@ -63,6 +63,7 @@ def _inspect(options: Options, checks: List[Check], facts: Facts) -> None:
     facts["data_bytes"] = sum(max(0, places.regular(Path(file))) for file in found.databases.values())
     facts["log_bytes"] = _log_checks(options, host, settings, checks, facts)
     full = facts["kind"] == "full"
+    _require_folders(options, settings, facts, checks)
     facts["folders"] = _folders(options, settings, found, facts) if full else []
     if facts["method"] == "native":
         _target(host, checks, facts)
@@ -75,6 +76,7 @@ def _described(given: Dict[str, Any], settings: ini.Settings, found: places.Foun
         "server": given,
         "data": settings.data,
         "ini": given["ini"],
+        "keys": settings.keys,
         "account": given["account"],
         "owner": list(_owner(given["account"])),
         "style": settings.style,
@@ -103,7 +105,7 @@ def _settings(given: Dict[str, Any], checks: List[Check]) -> ini.Settings:
         data=os.path.realpath(found.data) if found.data else "",
         log=os.path.realpath(found.log) if found.log else "",
         daos=os.path.realpath(found.daos) if found.daos else "",
-        keys={key: places.real(file) for key, file in found.keys.items()},
+        keys={key: os.path.realpath(file) for key, file in found.keys.items()},
     )
     if settings.data != os.path.realpath(given["data"]):
         detail = f"{path} names the data directory {settings.data or '(none)'}, app_domino_data is {given['data']}"
@@ -128,8 +130,8 @@ def _owner(account: str) -> Tuple[int, int]:
 
 def _id_files(settings: ini.Settings, options: Options, checks: List[Check]) -> List[str]:
     """Return the ID files: those that NOTES.INI names, those at the top of the data directory, those of the operator."""
-    top = sorted(str(path) for path in Path(settings.data).glob("*.[iI][dD]") if path.is_file())
-    files = list(dict.fromkeys([*settings.keys.values(), *top, *map(places.real, options["id_files"])]))
+    top = sorted(os.path.realpath(str(path)) for path in Path(settings.data).glob("*.[iI][dD]") if path.is_file())
+    files = list(dict.fromkeys([*settings.keys.values(), *top, *map(os.path.realpath, options["id_files"])]))
     missing = [file for file in files if not Path(file).is_file()]
     if missing:
         hint = "without it server-encrypted databases and attachments of a restore are unreadable; check NOTES.INI"
@@ -151,6 +153,8 @@ def _method(options: Options, host: server.Server, checks: List[Check], facts: F
     said = server.answer(host, "show server", host.words["release"], 20) if up and server.console_file(host) else ""
     facts["release"] = console.release_of(said, host.words)
     lacking = _lacks(facts, up)
+    if up and not facts["release"] and wanted == "auto":  # a server is not stopped because it was slow to answer
+        _fail(checks, "method", lacking[0], f"{lacking[1]}, or set app_domino_method")
     if kind == "log" and (lacking or wanted == "offline"):
         because = lacking[0] if lacking else "app_domino_method is offline"
         _fail(checks, "method", f"a log backup needs the running server's own backup task: {because}", _hint_of(lacking))
@@ -260,6 +264,30 @@ def fill_check(settings: ini.Settings, count: int, disk: Tuple[int, int], limit:
 
 
 # What is saved
+
+
+def _require_folders(options: Options, settings: ini.Settings, facts: Facts, checks: List[Check]) -> None:
+    """Demand that the folders of attachments and logs are there, and in the set: without them a set would be a part of one."""
+    wanted = [("DAOS folder", settings.daos, "DAOSBasePath")]
+    wanted += [("log directory", settings.log, "TRANSLOG_Path")] if settings.style != "none" else []
+    for name, folder, key in filter(lambda item: item[1], wanted):
+        if not Path(folder).is_dir():
+            _fail(checks, name, f"{folder} is not there", f"is its disk mounted? {key} of NOTES.INI names it")
+        if not places.below(folder, settings.data):
+            continue
+        if os.path.ismount(folder):
+            detail = f"{folder} is a filesystem of its own inside of the data directory, which no restore could exchange"
+            _fail(checks, name, detail, f"mount it elsewhere, and name that place in {key}")
+        inside = os.fsencode(os.path.relpath(folder, settings.data))
+        patterns = [os.fsencode(pattern) for pattern in options["leave_out"]]
+        needed = name == "DAOS folder" or facts["method"] == "offline"
+        if needed and any(excluded(path, patterns) for path in _and_above(inside)):
+            _fail(checks, name, f"app_domino_leave_out leaves {folder} out, and no set is whole without it", "leave it in")
+
+
+def _and_above(path: bytes) -> List[bytes]:
+    names = path.split(b"/")
+    return [b"/".join(names[:count]) for count in range(1, len(names) + 1)]
 
 
 def _folders(options: Options, settings: ini.Settings, found: places.Found, facts: Facts) -> List[Dict[str, Any]]:

@@ -104,13 +104,17 @@ def _errors(value: Any) -> List[str]:
 
 
 def entries(documents: Iterable[Dict[str, Any]], named: Dict[str, Any]) -> List[Entry]:
-    """Return the inventory, oldest first. Raise CommandFailed for an entry that has other parts than were named."""
+    """Return the inventory, oldest first. Raise CommandFailed for an entry that has other parts than were named.
+
+    A document may list the backups of one database only, so the order of documents tells nothing; STARTs are written so that
+    their order as text is that of time.
+    """
     found = []
     for document in of_form(documents, named["inventory"]):
         values = document.get(named["list"], "")
         for text in values if isinstance(values, list) else [values]:
             found.append(_entry(str(text), named["parts"]))
-    return found
+    return sorted(found, key=lambda entry: entry.start)
 
 
 def _entry(text: str, parts: List[str]) -> Entry:

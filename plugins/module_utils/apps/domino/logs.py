@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from ...errors import CaptureFailed, IntegrityError
 from ...moment import format_moment
@@ -80,13 +80,14 @@ def of_present_log(entries: Iterable[Entry], made: Run, log_id: str, after: Opti
     """Return the extents in the backup target that are known to be of the present log.
 
     ``made``: the run of the backup task that just ended; ``log_id``: that of the set to continue, empty when it holds no
-    extent; ``after``: START of the backup of extents that this set made, None when there is no set to continue. Inventory and
-    target may tell of another log: a restore makes the log anew, and brings back an inventory of the one before.
+    extent; ``after``: START of the backup of extents that this set made, or of the backup of databases that begins a history,
+    None where neither is known. Inventory and target may tell of another log: a restore makes the log anew, and brings back an
+    inventory of the one before.
     """
     if after is None:
         return shelf_of(made.entries)._replace(after=made.start)
     listed = [entry for entry in entries if entry.mode == "TRANSLOG"]
-    mine = [entry for entry in listed if entry.start > after or (log_id and entry.reference == log_id)]
+    mine = [entry for entry in listed if after < entry.start or entry in made.entries or (log_id and entry.reference == log_id)]
     return shelf_of(mine)._replace(roots=shelf_of(listed).roots, after=after)
 
 
@@ -155,59 +156,107 @@ def covered_by(folder: Path, numbers: List[int], account: str) -> Dict[int, str]
     return found
 
 
-def held_starts(sets: Optional[Dict[str, Any]]) -> List[str]:
-    """Return the backups (``MODE/START``) whose databases the newest sets hold."""
-    found: List[str] = []
-    for item in ((sets or {}).get("data"), (sets or {}).get("log")):
-        found += (item or {}).get("facts", {}).get("starts", [])
-    return list(dict.fromkeys(found))
+def in_order(sets: Optional[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Return the newest data and log set, the later one last."""
+    found = [item for item in ((sets or {}).get("data"), (sets or {}).get("log")) if item]
+    return sorted(found, key=lambda item: str(item["started_at"]))
+
+
+def held_dbiids(sets: Optional[Dict[str, Any]]) -> Dict[str, str]:
+    """Return the DBIID under which the newest sets hold each database. Raise CaptureFailed where they do not say it."""
+    held: Dict[str, str] = {}
+    for item in in_order(sets):
+        held.update(item["facts"].get("dbiids") or {})
+    unsaid = [path for path, dbiid in held.items() if not dbiid]
+    if not held or unsaid:
+        raise CaptureFailed("the newest full set does not say the DBIIDs of its databases", "run a full backup")
+    return held
+
+
+def changed_dbiids(sets: Dict[str, Any], entries: Iterable[Entry]) -> Dict[str, str]:
+    """Return what a log set says of DBIIDs: those that changed since the newest data set, with those of its ``entries``."""
+    earlier = in_order(sets)[-1]
+    found = dict(earlier["facts"].get("dbiids") or {}) if earlier["kind"] == "log" else {}
+    return {**found, **{entry.database: entry.reference for entry in entries}}
+
+
+def renewed_in_full(sets: Optional[Dict[str, Any]], dbiids: Dict[str, str]) -> List[str]:
+    """Return the databases that a full set saves under another DBIID than the newest log set of its history: the logs lead up
+    to the full set, and those databases do not follow."""
+    held: Dict[str, str] = {}
+    for item in in_order(sets):
+        held.update(item["facts"].get("dbiids") or {})
+    found = {path for path, dbiid in dbiids.items() if held.get(path, dbiid) != dbiid}
+    if sets and in_order(sets)[-1]["kind"] == "full":  # no log set came after that one either
+        found.update(path for path in in_order(sets)[-1]["facts"].get("renewed") or [] if path in dbiids)
+    return sorted(found)
 
 
 def changed_databases(
-    entries: Iterable[Entry], sets: Optional[Dict[str, Any]], databases: Dict[str, str], exclude: List[str]
+    entries: Iterable[Entry], good: Set[str], sets: Optional[Dict[str, Any]], databases: Dict[str, str], exclude: List[str]
 ) -> Changed:
-    """Return the databases whose newest copy in the inventory is in no set. Raise IntegrityError when such a copy is gone."""
-    held, listed = held_starts(sets), list(entries)
+    """Return the databases whose newest copy in the inventory has another DBIID than the sets hold.
+
+    ``good``: the runs (``MODE/START``) that ended without an error; a copy of any other run proves nothing. Raise
+    IntegrityError where the newest DBIID is in no other copy, or its copy is gone.
+    """
+    held, listed = held_dbiids(sets), list(entries)
     latest = newest(listed, ("FULL", "INCR"))
-    known = {entry.database for entry in listed if f"{entry.mode}/{entry.start}" in held}
+    proved = newest((entry for entry in listed if run_of(entry) in good), ("FULL", "INCR"))
     found = []
     for path in databases:
-        entry = latest.get(path)
-        if entry is None or f"{entry.mode}/{entry.start}" in held or places.left_out(path, exclude):
+        if path not in latest or places.left_out(path, exclude):
             continue
-        size = places.regular(Path(entry.file))
-        if size <= 0 or entry.bytes not in (-1, size):
-            said = f"the newest copy of {path}, {entry.file}, is gone from the backup target"
-            raise IntegrityError(said, "run a full backup")
-        found.append(entry)
-    renewed = [entry.database for entry in found if entry.database in known]
-    return Changed(found, renewed, _renewed_in_full(listed, sets, databases))
+        if not latest[path].reference:
+            raise CaptureFailed(f"the inventory says no DBIID of {path}", "check the parts in app_domino_fields")
+        if latest[path].reference != held.get(path):
+            found.append(_proved(latest[path], proved.get(path)))
+    renewed = [entry.database for entry in found if entry.database in held]
+    return Changed(found, renewed, _followed_by_full(sets, databases))
 
 
-def unsaved(renewed: Iterable[str], changed: Changed, entries: Iterable[Entry], task: str) -> List[str]:
-    """Return those of ``renewed``, which got a new DBIID since the newest set began, of which no backup followed.
+def run_of(entry: Entry) -> str:
+    """Return the run of the backup task that made a copy: ``MODE/START``."""
+    return f"{entry.mode}/{entry.start}"
 
-    One that the newest set's own ``task`` (``MODE/START``) copied may have got it before that: the inventory decides.
+
+def _proved(entry: Entry, copy: Optional[Entry]) -> Entry:
+    """Return the newest proved ``copy`` of a database. Raise IntegrityError unless it is whole and has the DBIID of ``entry``."""
+    if copy is None or copy.reference != entry.reference:
+        said = f"{entry.database} has a new DBIID, and the backup that copied it, {run_of(entry)}, did not end well"
+        raise IntegrityError(said, "run a full backup")
+    size = places.regular(Path(copy.file))
+    if size <= 0 or copy.bytes not in (-1, size):
+        said = f"the newest copy of {copy.database}, {copy.file}, is gone from the backup target"
+        raise IntegrityError(said, "run a full backup")
+    return copy
+
+
+def unsaved(before: Set[str], after: Set[str], changed: Changed, entries: Iterable[Entry], task: str) -> List[str]:
+    """Return those databases that got a new DBIID since the newest set began of which no backup followed.
+
+    ``before``: those of which the console said so before the newest set's own ``task`` (``MODE/START``) had ended; of one that
+    the task copied, the inventory decides. ``after``: those of which it said so later; they have to be in ``changed``.
     """
     taken = {entry.database for entry in changed.entries}
     latest = newest(entries, ("FULL", "INCR"))
-    own = {path for path, entry in latest.items() if f"{entry.mode}/{entry.start}" == task}
-    return sorted(set(renewed) - taken - own)
+    own = {path for path, entry in latest.items() if run_of(entry) == task}
+    return sorted((after - taken) | (before - taken - own))
 
 
-def _renewed_in_full(entries: List[Entry], sets: Optional[Dict[str, Any]], databases: Dict[str, str]) -> List[str]:
-    """Return the databases that the newest full set saved under another DBIID than the backup before it, where a log set older
-    than it is continued: its history leads up to the full set, and those databases do not follow."""
-    data, log = (sets or {}).get("data"), (sets or {}).get("log")
-    starts = (data or {}).get("facts", {}).get("starts", [])
-    if not data or not log or not starts or log["started_at"] > data["started_at"]:
+def _followed_by_full(sets: Optional[Dict[str, Any]], databases: Dict[str, str]) -> List[str]:
+    """Return the databases that the newest full set saved under a new DBIID, where a log set older than it is continued."""
+    line = in_order(sets)
+    if len(line) < 2 or line[-1]["kind"] == "log":
         return []
-    former: Dict[str, str] = {}
-    found = []
-    for entry in entries:
-        if entry.mode not in ("FULL", "INCR"):
-            continue
-        if f"{entry.mode}/{entry.start}" in starts and former.get(entry.database, entry.reference) != entry.reference:
-            found.append(entry.database)
-        former[entry.database] = entry.reference
-    return [path for path in found if path in databases]
+    return [path for path in line[-1]["facts"].get("renewed") or [] if path in databases]
+
+
+def holds_back(copies: Optional[List[int]], last: int) -> bool:
+    """Return whether it is open if extents up to ``last`` lead past copies: they were made while one of the extents from the
+    first to the second number in ``copies`` was written, and nothing tells which.
+
+    Those made before the end of ``last`` would have to be rolled forward, the others cannot be. A restore brings them back as
+    they are, so nothing after them may be promised until an extent is full that was begun after them all.
+    """
+    return copies is not None and copies[0] <= last < copies[1]

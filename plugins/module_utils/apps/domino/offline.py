@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from ...worker.job import Job
 
 PID_FILE = "pid.nbf"
-PROCESSES = ("server", "logasio")
+# The server and the tasks that it starts (ServerTasks of NOTES.INI), by the names of their programs.
+PROCESSES = (
+    *("server", "logasio", "adminp", "amgr", "calconn", "collect", "event", "http", "imap", "ldap", "pop3", "replica"),
+    *("router", "sched", "smtp", "update", "updall", "fixup", "compact", "backup", "restore"),
+)
 _GONE_SECONDS = 30
 
 

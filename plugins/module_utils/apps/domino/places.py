@@ -2,7 +2,8 @@
 """Where the databases of a server lie: below the data directory, and where links in it lead.
 
 ``NAME.dir`` holds the path of a linked folder; a database link is a text file with the name of a database that holds the path
-of one. Logical paths are relative to the data directory, whatever links they go through.
+of one. Symbolic links out of the data directory are followed like them. Logical paths are relative to the data directory,
+whatever links they go through.
 """
 
 from __future__ import annotations
@@ -38,26 +39,43 @@ class Found(NamedTuple):
 def scan(data: Path) -> Found:
     """Return what lies in the data directory. Raise CommandFailed for a link that leads nowhere."""
     found = Found({}, {}, {}, {})
-    _scan(data, "", found, _DEPTH)
+    _scan(data, "", found, _DEPTH, os.path.realpath(str(data)))
     return found
 
 
-def _scan(folder: Path, prefix: str, found: Found, depth: int) -> None:
+def _scan(folder: Path, prefix: str, found: Found, depth: int, root: str) -> None:
     for name, entry in _listed(folder):
         path = prefix + name
         if entry.is_dir(follow_symlinks=False):
             if not is_yard(Path(name)):
-                _scan(folder / name, path + "/", found, depth)
+                _scan(folder / name, path + "/", found, depth, root)
+        elif entry.is_dir():
+            target = os.path.realpath(str(folder / name))
+            if depth and not below(target, root):  # what lies within the data directory is found in its own place
+                _scan_linked(path, target, found, depth, root)
         elif name.lower().endswith(".dir"):
-            target = _target(folder / name)
+            target = _target(Path(os.path.realpath(str(folder / name))))
             if target and depth:
-                _follow(path, target, found, depth)
-        elif name.lower().endswith(SUFFIXES):
-            target = _target(folder / name)
-            if target:
-                found.links[path] = target
-                found.link_files[path] = owner_and_mode(str(folder / name))
-            found.databases[path] = str(target or folder / name)
+                if not Path(target).is_dir():
+                    raise CommandFailed(f"the link {path} leads to {target}, which is no folder", "mend or remove the link")
+                _scan_linked(path[: -len(".dir")], target, found, depth, root)
+        elif name.lower().endswith(SUFFIXES) or ("." not in name and entry.is_symlink()):
+            _note_file(path, folder / name, found)
+
+
+def _note_file(path: str, place: Path, found: Found) -> None:
+    """Note the database ``path`` at ``place``, or where that leads. Raise CommandFailed for a symbolic link to nothing: it may
+    lead to a whole folder of databases."""
+    file = Path(os.path.realpath(str(place))) if place.is_symlink() else place
+    if file != place and not file.exists():
+        raise CommandFailed(f"the link {path} leads to {file}, which is not there", "mend or remove the link")
+    if not path.lower().endswith(SUFFIXES):
+        return
+    target = _target(file) or (str(file) if file != place else "")
+    if target:
+        found.links[path] = target
+        found.link_files[path] = owner_and_mode(str(file))
+    found.databases[path] = target or str(place)
 
 
 def _listed(folder: Path) -> Iterator[Tuple[str, Any]]:
@@ -82,12 +100,9 @@ def real(path: str) -> str:
     return os.path.normpath(os.path.join(os.path.realpath(above), name)) if path else ""
 
 
-def _follow(path: str, target: str, found: Found, depth: int) -> None:
-    if not Path(target).is_dir():
-        raise CommandFailed(f"the link {path} leads to {target}, which is no folder", "mend or remove the link")
-    logical = path[: -len(".dir")]
-    found.folders[logical] = os.path.realpath(target)
-    _scan(Path(found.folders[logical]), logical + "/", found, depth - 1)
+def _scan_linked(path: str, target: str, found: Found, depth: int, root: str) -> None:
+    found.folders[path] = os.path.realpath(target)
+    _scan(Path(found.folders[path]), path + "/", found, depth - 1, root)
 
 
 def left_out(database: str, patterns: Iterable[str]) -> bool:

@@ -38,10 +38,9 @@ class Base(NamedTuple):
 
 
 def until_of(plan: Dict[str, Any]) -> str:
-    """Return where recovery stops: the moment of the plan, or ``latest`` where the last set ends there."""
-    ends = [item["consistent_at"] for item in log_sets(plan)]
+    """Return where recovery stops: the moment of the plan, or ``latest`` where it names none."""
     stop_at: Optional[str] = plan["stop_at"]
-    return stop_at if stop_at and ends and stop_at < ends[-1] else LATEST
+    return stop_at or LATEST
 
 
 def bases(plan: Dict[str, Any], saved: Iterable[str], indexes: Dict[str, Dict[str, Any]]) -> Dict[str, Base]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 from ...checks import history_checks
 from ...errors import CaptureFailed
 from . import extents, places
+from .logs import changed_dbiids, renewed_in_full
 
 if TYPE_CHECKING:
     from ...worker.job import Job
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 # Of the facts of preflight, what a restore of the set needs.
 _KEPT = (
     *("method", "style", "release", "data", "ini", "log", "daos", "account", "owner", "ids", "links", "link_files"),
-    *("target", "places", "linked_folders"),
+    *("target", "places", "linked_folders", "keys"),
 )
 
 
@@ -33,7 +34,7 @@ def _kept(job: Job) -> Dict[str, Any]:
     folders = [{key: item[key] for key in ("artifact", "folder", "role", "bytes")} for item in facts["folders"]]
     seen = job.seen["domino"]
     kept = dict({name: facts[name] for name in _KEPT}, host=job.specification["source"], folders=folders)
-    kept.update(mark=seen["mark"], task=seen.get("task", ""))
+    kept.update(mark=seen["mark"], mark_end=seen.get("mark_end", seen["mark"]), task=seen.get("task", ""))
     # The first backup of a server makes the configuration that names the target.
     if not kept["target"] and seen.get("target"):
         kept.update(target=seen["target"], places={**kept["places"], **places.described([seen["target"]])})
@@ -57,7 +58,7 @@ def _seal_offline(job: Job) -> Dict[str, Any]:
         "consistent_at": done.consistent_at,
         "checks": [*job.seen["checks"], *checks],
         "tools": _tools(job),
-        "facts": dict(_kept(job), databases=job.specification["facts"]["databases"], starts=[]),
+        "facts": dict(_kept(job), databases=job.specification["facts"]["databases"]),
     }
 
 
@@ -83,7 +84,7 @@ def _seal_databases(job: Job) -> Dict[str, Any]:
     about = seen["databases"]
     left_out = f", {about['left_out']} left out by app_domino_exclude" if about["left_out"] else ""
     checks = [*_checks(job), {"name": "databases", "status": "ok", "detail": f"{about['count']} saved{left_out}"}]
-    kept = dict(_kept(job), databases=about["count"], starts=[f"FULL/{about['start']}"] if about["start"] else [])
+    kept = dict(_kept(job), databases=about["count"])
     place: Dict[str, Any] = {"taken_at": job.seen["started_at"]}
     result: Dict[str, Any] = {}
     if archive:
@@ -91,7 +92,8 @@ def _seal_databases(job: Job) -> Dict[str, Any]:
         stream = seen["link"].stream if seen["link"] else job.specification["set"]
         result["stream"] = extents.data_stretch(stream, seen["logs"].next, job.seen["started_at"])
         checks.append({"name": "log extents", "status": "ok", "detail": _extents_told(seen)})
-        kept.update(covered=seen["covered"], active=seen["active"], translog=seen["translog"])
+        kept.update(covered=seen["covered"], active=seen["copies"][1], copies=seen["copies"], translog=seen["translog"])
+        kept.update(dbiids=seen["dbiids"], renewed=renewed_in_full(seen.get("newest"), seen["dbiids"]) if seen["link"] else [])
     else:
         detail = f"transaction logging is {facts['style']}: no log backup is possible"
         checks.append({"name": "log extents", "status": "ok", "detail": detail})
@@ -107,8 +109,8 @@ def _seal_logs(job: Job) -> Dict[str, Any]:
     begin, end = {"log_id": link.log_id, "extent": seen["first"]}, {"log_id": seen["log_id"], "extent": taken.next}
     checks = [*_checks(job), {"name": "log extents", "status": "ok", "detail": _extents_told(seen)}]
     checks.append({"name": "changed databases", "status": "ok", "detail": f"{len(changed.entries)} saved"})
-    starts = [*_earlier_starts(seen["newest"]), *(f"{entry.mode}/{entry.start}" for entry in changed.entries)]
-    facts = dict(_kept(job), starts=list(dict.fromkeys(starts)), covered=seen["covered"], translog=seen["translog"])
+    facts = dict(_kept(job), covered=seen["covered"], translog=seen["translog"], copies=seen["copies"])
+    facts["dbiids"] = changed_dbiids(seen["newest"], changed.entries)
     return {
         "position": {"not_before": begin, "not_after": end, "exact": True},
         "stream": {
@@ -123,8 +125,3 @@ def _seal_logs(job: Job) -> Dict[str, Any]:
         "tools": _tools(job),
         "facts": facts,
     }
-
-
-def _earlier_starts(newest: Dict[str, Any]) -> List[str]:
-    """Return the incremental backups that the log sets of this chain hold already; a log set carries them on."""
-    return list(((newest.get("log") or {}).get("facts") or {}).get("starts", []))

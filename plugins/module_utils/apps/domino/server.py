@@ -17,7 +17,7 @@ from . import console, inventory
 
 _COMMAND_SECONDS = 120
 _KEPT = 16 << 20  # of the console since a mark; more than that no task says
-Mark = Dict[str, int]
+Mark = Dict[str, Any]
 
 
 class Server(NamedTuple):
@@ -94,13 +94,18 @@ def console_file(server: Server) -> Optional[Path]:
 def mark(server: Server) -> Mark:
     """Return where the console's file ends now."""
     path = console_file(server)
-    status = path.stat() if path else None
-    return {"inode": status.st_ino, "size": status.st_size} if status else {"inode": 0, "size": 0}
+    if path is None:
+        return {"path": "", "inode": 0, "size": 0}
+    status = path.stat()
+    return {"path": str(path), "inode": status.st_ino, "size": status.st_size}
 
 
 def since(server: Server, place: Mark) -> str:
-    """Return what the console said since ``place``; all that its file holds when it was begun anew, 16 MiB at most."""
-    path = console_file(server)
+    """Return what the console said since ``place``; all that its file holds when it was begun anew, 16 MiB at most.
+
+    Of two files that the server writes, the one of the mark counts: in the other, old words would be taken for new ones.
+    """
+    path = Path(place["path"]) if place["path"] and Path(place["path"]).is_file() else console_file(server)
     if path is None:
         return ""
     with acting_as(server.account), path.open("rb") as stream:

@@ -70,7 +70,7 @@ def back_up(host: Server, option: str, known: Dict[str, str], exclude: Iterable[
             result = Result(mode, log.start, entries, _root(entries, mode))
     except CommandFailed as error:
         raise CaptureFailed(f"{text}: {error.message}", error.hint) from error
-    prove(result)
+    prove(result.entries)
     return result
 
 
@@ -173,9 +173,9 @@ def _root(entries: List[Entry], mode: str) -> Optional[PurePosixPath]:
     return root
 
 
-def prove(result: Result) -> None:
+def prove(entries: Iterable[Entry]) -> None:
     """Raise CaptureFailed unless every file of a backup is there, with its bytes, and complete in itself."""
-    for entry in result.entries:
+    for entry in entries:
         size = places.regular(Path(entry.file))
         if size < 0:
             raise CaptureFailed(

@@ -30,7 +30,7 @@ def receipt(kind: str, extent: int, log_id: str = "L1", **facts: Any) -> dict[st
         "consistent_at": AT.format(2),
         "stream": stretch,
         "position": {"not_after": {"log_id": log_id, "extent": extent}},
-        "facts": {"covered": AT.format(1), "starts": [], **facts},
+        "facts": {"covered": AT.format(1), **facts},
     }
 
 
@@ -94,10 +94,11 @@ def test_logs_that_do_not_hold_the_extent_of_a_full_set_are_of_no_use_to_it() ->
     assert [item["set"] for item in follow(data, [short, far], lambda _item: False)] == ["a", "b"]
 
 
+@pytest.mark.parametrize("log_id", ["L1", "OF85257CD3:006B7A11-ON85256A5D:0056C1D8", "", "a;b/c"])
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_a_mark_says_the_gaps(count: int) -> None:
+def test_a_mark_says_the_gaps(count: int, log_id: str) -> None:
     gaps = [(AT.format(1), AT.format(4)), (AT.format(5), AT.format(6))][:count]
-    assert extents.gaps_in(extents.mark("L1", 7, gaps)) == gaps
+    assert extents.gaps_in(extents.mark(log_id, 7, gaps)) == gaps
 
 
 # What a log set takes
@@ -173,6 +174,14 @@ def test_a_set_without_extents_is_continued_by_what_was_saved_after_it(target: P
         logs.take_extents(shelf, 0, 4, "")
 
 
+def test_a_set_that_begins_a_history_takes_what_somebody_else_saved_since_its_copies(target: Path) -> None:
+    entries = [saved(target, "1", 3, "L0"), saved(target, "5", 4), saved(target, "6", 5)]
+    shelf = logs.of_present_log(entries, logs.Run("6", entries[2:]), "", "4")
+    assert sorted(logs.take_extents(shelf, 4, 6, "").files) == [4, 5]
+    with pytest.raises(CaptureFailed, match=r"S0000003\.TXN was full"):
+        logs.take_extents(shelf, 3, 6, "")
+
+
 def test_a_log_that_was_made_anew_does_not_continue_the_one_before(target: Path) -> None:
     entries = [saved(target, "1", 4, "L1"), saved(target, "3", 5, "L2")]
     shelf = logs.of_present_log(entries, logs.Run("3", entries[1:]), "L1", "2")
@@ -188,52 +197,112 @@ def test_full_extents_say_until_when_all_is_in_them(tmp_path: Path) -> None:
     assert found == {3: "1970-01-01T00:00:09.900000Z"}
 
 
-def database(mode: str, start: str, path: str, folder: Path) -> Entry:
-    file = folder / start / path
+def database(run: str, path: str, folder: Path, dbiid: str = "D1") -> Entry:
+    mode, start = run.split("/")
+    file = folder / run / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"x")
-    return Entry(mode, start, path, "id", str(file), 1)
+    return Entry(mode, start, path, dbiid, str(file), 1)
 
 
-def test_databases_are_taken_when_no_set_holds_their_newest_copy(tmp_path: Path) -> None:
-    entries = [database("FULL", "1", path, tmp_path) for path in ("a.nsf", "b.nsf", "c.nsf")]
-    entries += [database("INCR", "2", "a.nsf", tmp_path), database("INCR", "3", "b.nsf", tmp_path)]
-    entries += [database("INCR", "3", "new.nsf", tmp_path)]
-    data = {"started_at": AT.format(1), "facts": {"starts": ["FULL/1"]}}
-    sets = {"data": data, "log": {"started_at": AT.format(2), "facts": {"starts": ["INCR/2"]}}}
-    here = {path: f"/d/{path}" for path in ("a.nsf", "b.nsf", "c.nsf", "new.nsf")}
-    found = logs.changed_databases(entries, sets, here, ["x"])
+def held(kind: str, second: int, dbiids: dict[str, str], **facts: Any) -> dict[str, Any]:
+    return {"kind": kind, "started_at": AT.format(second), "facts": {"dbiids": dbiids, **facts}}
+
+
+def here(*paths: str) -> dict[str, str]:
+    return {path: f"/d/{path}" for path in paths}
+
+
+GOOD = {"FULL/1", "INCR/2", "INCR/3"}
+
+
+def test_databases_are_taken_when_no_set_holds_their_dbiid(tmp_path: Path) -> None:
+    entries = [database("FULL/1", path, tmp_path) for path in ("a.nsf", "b.nsf", "c.nsf")]
+    entries += [database("INCR/2", "a.nsf", tmp_path, "D2"), database("INCR/3", "b.nsf", tmp_path, "D3")]
+    entries += [database("INCR/3", "new.nsf", tmp_path)]
+    data = held("full", 1, dict.fromkeys(("a.nsf", "b.nsf", "c.nsf"), "D1"))
+    sets = {"data": data, "log": held("log", 2, {"a.nsf": "D2"})}
+    found = logs.changed_databases(entries, GOOD, sets, here("a.nsf", "b.nsf", "c.nsf", "new.nsf"), ["x"])
     assert [entry.database for entry in found.entries] == ["b.nsf", "new.nsf"]
     assert found.renewed == ["b.nsf"], "of the new one nothing older is held"
-    assert logs.changed_databases(entries, sets, here, ["b"]).renewed == []
+    assert logs.changed_databases(entries, GOOD, sets, here("a.nsf", "b.nsf"), ["b"]).renewed == []
+    assert logs.changed_dbiids(sets, found.entries) == {"a.nsf": "D2", "b.nsf": "D3", "new.nsf": "D1"}
+
+
+def test_copies_of_others_under_the_same_dbiid_are_no_change(tmp_path: Path) -> None:
+    entries = [database(run, "a.nsf", tmp_path) for run in ("FULL/1", "FULL/2")]
+    sets = {"data": held("full", 1, {"a.nsf": "D1"})}
+    assert logs.changed_databases(entries, {"FULL/1", "FULL/2"}, sets, here("a.nsf"), []) == logs.Changed([], [], [])
+
+
+def test_what_retention_removed_from_the_inventory_still_is_known_to_be_renewed(tmp_path: Path) -> None:
+    entries = [database("INCR/2", "a.nsf", tmp_path, "D2")]
+    found = logs.changed_databases(entries, GOOD, {"data": held("full", 1, {"a.nsf": "D1"})}, here("a.nsf"), [])
+    assert (found.entries, found.renewed) == (entries, ["a.nsf"])
+
+
+def test_copies_of_a_run_that_did_not_end_well_prove_nothing(tmp_path: Path) -> None:
+    entries = [database("FULL/1", "a.nsf", tmp_path), database("FULL/9", "a.nsf", tmp_path, "D2")]
+    sets = {"data": held("full", 1, {"a.nsf": "D1"})}
+    with pytest.raises(
+        IntegrityError, match=r"a\.nsf has a new DBIID, and the backup that copied it, FULL/9, did not end well"
+    ):
+        logs.changed_databases(entries, GOOD, sets, here("a.nsf"), [])
+    same = [entries[0], entries[1]._replace(reference="D1")]
+    assert logs.changed_databases(same, GOOD, sets, here("a.nsf"), []).entries == []
+    newer = {"data": sets["data"], "log": held("log", 2, {"a.nsf": "D2"})}
+    assert logs.changed_databases(entries, GOOD, newer, here("a.nsf"), []).entries == [], "an older copy is no change either"
+
+
+@pytest.mark.parametrize("dbiids", [{}, {"a.nsf": ""}])
+def test_a_full_set_that_knows_no_dbiids_is_continued_by_no_log_set(tmp_path: Path, dbiids: dict[str, str]) -> None:
+    with pytest.raises(CaptureFailed, match="does not say the DBIIDs"):
+        logs.changed_databases([], GOOD, {"data": held("full", 1, dbiids)}, here("a.nsf"), [])
+
+
+def test_an_inventory_without_dbiids_is_told(tmp_path: Path) -> None:
+    sets = {"data": held("full", 1, {"a.nsf": "D1"})}
+    with pytest.raises(CaptureFailed, match=r"says no DBIID of a\.nsf"):
+        logs.changed_databases([database("INCR/2", "a.nsf", tmp_path, "")], GOOD, sets, here("a.nsf"), [])
 
 
 def test_a_database_with_a_new_dbiid_that_no_backup_followed_is_missed(tmp_path: Path) -> None:
-    entries = [database("FULL", "1", path, tmp_path) for path in ("a.nsf", "b.nsf", "c.nsf")]
-    entries += [database("INCR", "2", "b.nsf", tmp_path), database("INCR", "3", "c.nsf", tmp_path)]
+    entries = [database("FULL/1", path, tmp_path) for path in ("a.nsf", "b.nsf", "c.nsf")]
+    entries += [database("INCR/2", "b.nsf", tmp_path, "D2"), database("INCR/3", "c.nsf", tmp_path, "D2")]
     changed = logs.Changed([entries[-1]], [], [])
-    assert logs.unsaved(["a.nsf", "b.nsf", "c.nsf"], changed, entries, "INCR/2") == ["a.nsf"]
-    assert logs.unsaved(["a.nsf"], changed, entries, "FULL/1") == [], "it may have got it before its copy"
+    assert logs.unsaved({"a.nsf", "b.nsf", "c.nsf"}, set(), changed, entries, "INCR/2") == ["a.nsf"]
+    assert logs.unsaved({"a.nsf"}, set(), changed, entries, "FULL/1") == [], "it may have got it before its copy"
+    assert logs.unsaved({"a.nsf"}, {"a.nsf", "c.nsf"}, changed, entries, "FULL/1") == ["a.nsf"], "but not after the run"
 
 
-def test_databases_that_a_full_set_in_between_saved_anew_make_a_gap_before_it(tmp_path: Path) -> None:
-    entries = [database("FULL", "1", path, tmp_path) for path in ("a.nsf", "b.nsf")]
-    entries += [database("FULL", "2", path, tmp_path) for path in ("a.nsf", "b.nsf")]
-    entries[2] = entries[2]._replace(reference="other")
-    log = {"started_at": AT.format(2), "facts": {"starts": []}}
-    data = {"started_at": AT.format(3), "facts": {"starts": ["FULL/2"]}}
-    here = {"a.nsf": "/d/a.nsf", "b.nsf": "/d/b.nsf"}
-    found = logs.changed_databases(entries, {"data": data, "log": log}, here, [])
+def test_databases_that_a_full_set_in_between_saved_anew_make_a_gap_before_it() -> None:
+    log = held("log", 2, {"b.nsf": "D1"})
+    before = {"data": held("full", 1, {"a.nsf": "D1", "b.nsf": "D0"}), "log": log}
+    renewed = logs.renewed_in_full(before, {"a.nsf": "D2", "b.nsf": "D1", "new.nsf": "D9"})
+    assert renewed == ["a.nsf"]
+    second = held("full", 3, {"a.nsf": "D2", "b.nsf": "D1"}, renewed=renewed)
+    assert logs.renewed_in_full({"data": second, "log": log}, {"a.nsf": "D2", "b.nsf": "D3"}) == ["a.nsf", "b.nsf"]
+    found = logs.changed_databases([], GOOD, {"data": second, "log": log}, here("a.nsf", "b.nsf"), [])
     assert (found.entries, found.renewed, found.in_full) == ([], [], ["a.nsf"])
-    later = dict(log, started_at=AT.format(4))
-    assert logs.changed_databases(entries, {"data": data, "log": later}, here, []).in_full == []
+    later = held("log", 4, {"b.nsf": "D1"})
+    assert logs.changed_databases([], GOOD, {"data": second, "log": later}, here("a.nsf"), []).in_full == []
+    assert logs.renewed_in_full(None, {"a.nsf": "D2"}) == []
 
 
 def test_a_copy_that_no_set_holds_and_that_is_gone_is_missed(tmp_path: Path) -> None:
-    gone = database("INCR", "2", "a.nsf", tmp_path)
+    gone = database("INCR/2", "a.nsf", tmp_path, "D2")
     Path(gone.file).unlink()
     with pytest.raises(IntegrityError, match="gone from the backup target"):
-        logs.changed_databases([gone], None, {"a.nsf": "/d/a.nsf"}, [])
+        logs.changed_databases([gone], GOOD, {"data": held("full", 1, {"a.nsf": "D1"})}, here("a.nsf"), [])
+
+
+@pytest.mark.parametrize(
+    ("copies", "last", "held_back"),
+    [([5, 5], 4, False), ([5, 5], 5, False), ([5, 7], 4, False), ([5, 7], 5, True), ([5, 7], 6, True), ([5, 7], 7, False)],
+)
+def test_extents_that_may_lead_past_a_copy_or_not_promise_nothing(copies: list[int], last: int, held_back: bool) -> None:
+    assert logs.holds_back(copies, last) is held_back
+    assert not logs.holds_back(None, last)
 
 
 # What a plan makes of them
@@ -271,8 +340,10 @@ def test_a_copy_that_is_ahead_of_all_logs_comes_back_as_it_is() -> None:
     assert (found["b"], found["new"]) == (planning.Base("log-8", False), planning.Base("log-8", False))
 
 
-@pytest.mark.parametrize(("stop_at", "until"), [(AT.format(7), AT.format(7)), (AT.format(8), "latest"), (None, "latest")])
-def test_recovery_stops_at_the_moment_or_at_the_end_of_the_logs(stop_at: str | None, until: str) -> None:
+@pytest.mark.parametrize(("stop_at", "until"), [(AT.format(7), AT.format(7)), (AT.format(8), AT.format(8)), (None, "latest")])
+def test_recovery_stops_at_the_moment_also_where_the_last_set_ends_or_at_the_end_of_the_logs(
+    stop_at: str | None, until: str
+) -> None:
     assert planning.until_of(landed(FULL, LOG, stop_at=stop_at)) == until
 
 
