@@ -202,7 +202,7 @@ def test_a_file_of_the_set_is_cut_off_before_it_is_taken(scene: Scene) -> None:
 
 def listed(server: Server, file: str) -> bool:
     """Whether the inventory names a file."""
-    return any(file in item["List"] for item in server.documents("Inventory"))
+    return any(file in entry for item in server.documents("Inventory") for entry in item["List"])
 
 
 # The server

@@ -44,6 +44,21 @@ def entries(store: Store) -> list[dict[str, str]]:
     return [entry for entry in found if entry["start"] not in pruned]
 
 
+def listed(notes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return notes as a client reads them: one inventory document for each file with a List of its backups, none that was pruned."""
+    pruned = {note["start"] for note in notes if note["form"] == "Pruned"}
+    found: dict[str, dict[str, Any]] = {}
+    others = []
+    for note in notes:
+        if note["form"] != "Inventory":
+            others.append(note)
+            continue
+        start, logical = note["List"].split("|")[1:3]
+        if start not in pruned:
+            found.setdefault(logical, {**note, "List": []})["List"].append(note["List"])
+    return [*others, *(found[logical] for logical in sorted(found))]
+
+
 def newest_references(store: Store) -> dict[str, str]:
     """Return the DBIID of each database's newest backup."""
     return {entry["logical"]: entry["reference"] for entry in entries(store) if entry["mode"] in ("FULL", "INCR")}

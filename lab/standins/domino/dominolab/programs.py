@@ -14,7 +14,7 @@ from typing import Any
 
 from dominolab import check, create, nsf, recovery
 from dominolab.errors import DominoError
-from dominolab.inventory import STORE
+from dominolab.inventory import STORE, listed
 from dominolab.places import Places, demand_account, places_of
 from dominolab.server import Server, ask, is_running
 
@@ -139,7 +139,7 @@ def lab_documents(argv: list[str]) -> int:
         notes = ask(places, do="documents", database=options.database)
     else:
         notes = nsf.read_notes(nsf.located(places.data)[options.database])[0]
-    for note in notes:
+    for note in listed(notes):
         if options.form in ("", note["form"]):
             print(json.dumps(note, ensure_ascii=False))
     return 0

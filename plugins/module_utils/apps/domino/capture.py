@@ -244,7 +244,7 @@ def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:
         changed = changed_databases(listed, good, seen["newest"], found.databases, exclude)
         _require_saved(unsaved(renewed[0], renewed[1], changed, listed, last["task"]))
     except BackstayError as error:
-        _mark_broken(job, error.message)
+        mark_broken(job, error.message)
         raise
     tasks.prove(changed.entries)
     foreign = any(run_of(entry) != seen["task"] for entry in changed.entries)

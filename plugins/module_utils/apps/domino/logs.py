@@ -221,7 +221,7 @@ def run_of(entry: Entry) -> str:
 
 
 def _proved(entry: Entry, copy: Optional[Entry]) -> Entry:
-    """Return the newest proved ``copy`` of a database. Raise IntegrityError unless it is whole and has the DBIID of ``entry``."""
+    """Return the newest proved ``copy`` of a database; IntegrityError unless it is whole and has the DBIID of ``entry``."""
     if copy is None or copy.reference != entry.reference:
         said = f"{entry.database} has a new DBIID, and the backup that copied it, {run_of(entry)}, did not end well"
         raise IntegrityError(said, "run a full backup")
