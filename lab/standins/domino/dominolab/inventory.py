@@ -45,7 +45,7 @@ def entries(store: Store) -> list[dict[str, str]]:
 
 
 def listed(notes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return notes as a client reads them: one inventory document for each file with a List of its backups, none that was pruned."""
+    """Return notes as a client reads them: one inventory document for each file, with a List of its backups that are kept."""
     pruned = {note["start"] for note in notes if note["form"] == "Pruned"}
     found: dict[str, dict[str, Any]] = {}
     others = []
