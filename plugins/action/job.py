@@ -38,6 +38,8 @@ def specification(arguments: dict[str, Any]) -> dict[str, Any]:
         result["in_place"] = True
     if result["action"] == "backup":
         result["set"] = set_id(moment, secrets.token_hex(4))
+        if any("collect" in step for step in result.get("steps") or []):
+            result["transport"] = "stage"  # files that a tool writes are staged by that
     validate_job(result)
     return result
 

@@ -46,10 +46,14 @@ def _arguments(required: List[str], **properties: Any) -> Dict[str, Any]:
 
 
 _CONTROL = _arguments(["start", "stop", "status"], start=_ARGV, stop=_ARGV, status=_ARGV, listed=_TEXT)
-# What preflight found: the app's own, but for the services that have to be stopped while its data is exchanged.
+# What preflight found: the app's own, but for the services that have to be stopped while its data is exchanged, and what a
+# restore in place replaces.
 _FACTS = {
     "type": "object",
-    "properties": {"services": {"type": "array", "items": _arguments(["service"], service=_TEXT, control=_CONTROL)}},
+    "properties": {
+        "services": {"type": "array", "items": _arguments(["service"], service=_TEXT, control=_CONTROL)},
+        "replaces": {"type": "array", "items": _TEXT},
+    },
 }
 
 
@@ -221,6 +225,7 @@ def validate_job(specification: Dict[str, Any]) -> None:
     if specification["action"] == "backup":
         _require_artifacts(specification["steps"])
         _require_staged_collection(specification)
+        _require_landable_logs(specification)
 
 
 def replaces_live_data(specification: Dict[str, Any]) -> bool:
@@ -263,6 +268,16 @@ def _require_staged_collection(specification: Dict[str, Any]) -> None:
         raise BadInput("a collect step is the only source of a set", "let the tool write everything into one folder")
     if specification["transport"] != "stage":
         raise BadInput("a server's tool writes files, so the set has to be staged", "set backstay_transport: stage")
+
+
+def _require_landable_logs(specification: Dict[str, Any]) -> None:
+    """Raise BadInput for a log set that a restore could not land: its tags name one artifact, and plans know no other."""
+    names = [taken.get("artifact", "logs") for taken in map(taken_artifact, specification["steps"]) if taken]
+    if specification["kind"] == "log" and names != ["logs"]:
+        raise BadInput(
+            f"a log set has one artifact, 'logs', and this one would have: {', '.join(names)}",
+            "bring everything into one archive or folder",
+        )
 
 
 # The steps that take artifacts of the set.

@@ -88,7 +88,7 @@ def _without_dependency(units: Sequence[Unit], found: Verdicts) -> list[tuple[st
 def _sharing(units: Sequence[Unit], plans: Mapping[str, Mapping[str, Any]], found: Verdicts) -> list[tuple[str, str]]:
     """Return the ready units that would write where an earlier one does: two inventory names may be one machine."""
     ready = [unit["name"] for unit in units if found[unit["name"]]["status"] == READY]
-    places = [(name, plans[name]["machine"], plans[name]["place"]) for name in ready]
+    places = [(name, plans[name]["machine"], place) for name in ready for place in plans[name]["places"]]
     return [(two, sentence) for _one, two, sentence in overlaps(places)]
 
 

@@ -143,7 +143,7 @@ def overlaps(places: Sequence[tuple[str, str, str]]) -> Iterator[tuple[str, str,
     """
     told = set()
     for (one, machine, path), (two, other_machine, other) in combinations(places, 2):
-        if machine != other_machine or two in told or not _inside(path, other):
+        if one == two or machine != other_machine or two in told or not _inside(path, other):
             continue
         told.add(two)
         both = f"'{one}' and '{two}' both write to {path}"

@@ -112,8 +112,7 @@ def test_what_a_role_declares_is_a_job(kept: dict[str, Any], app: str, way: str)
         return
     declared = kept[f"{app} {way}"]
     arguments = {"action": action, "app": app, "host": "db1", "source": "db1", "repository": {"name": "db1"}, "job": declared}
-    transport = "stage" if any("collect" in step for step in declared["steps"]) else "stream"
-    more = {"kind": given.get("kind", "full"), "transport": transport} if action == "backup" else {"plan": PLAN["hash"]}
+    more = {"kind": given.get("kind", "full"), "transport": "stream"} if action == "backup" else {"plan": PLAN["hash"]}
     job = specification({**arguments, **more})
     assert re.match(rf"{app}:(/|[A-Z]).*", job["resource"])
     assert set(declared) - {"account"} == {"resource", "steps"}

@@ -18,7 +18,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.worker.folder impor
 from ansible_collections.backstay.fleet.plugins.module_utils.yard import yard
 from ansible_collections.backstay.fleet.plugins.plugin_utils.job_watch import poll_command, read_poll
 from unit.support.sandbox import Sandbox, wait_until
-from unit.support.steps import Step, call, good, hold, land, service
+from unit.support.steps import Step, call, good, hold, land, logs, service
 from unit.support.trees import look, plant
 
 RUN = "20261121T090000Z-testapp-1"
@@ -175,7 +175,7 @@ def test_a_restore_of_something_else_is_never_taken_for_this_one(sandbox: Sandbo
 
 
 def test_a_log_backup_is_never_taken_for_a_full_one(sandbox: Sandbox) -> None:
-    specification = sandbox.backup([good()], kind="log", transport="stage")
+    specification = sandbox.backup([logs()], kind="log", transport="stage")
     sandbox.create(specification)
     refusal = start(sandbox, dict(specification, kind="full"))["error"]
     assert "is a log backup, not a full one" in refusal["message"]

@@ -15,7 +15,7 @@ from ansible_collections.backstay.fleet.plugins.module_utils.worker.job import o
 from ansible_collections.backstay.fleet.plugins.module_utils.worker.requests import plan
 from unit.support.backups import SET, STREAM, back_up, next_log, next_run, offered, stored_receipt
 from unit.support.sandbox import Sandbox
-from unit.support.steps import good
+from unit.support.steps import logs
 
 
 def test_what_was_stored_can_be_planned(sandbox: Sandbox) -> None:
@@ -23,7 +23,7 @@ def test_what_was_stored_can_be_planned(sandbox: Sandbox) -> None:
     full = stored_receipt(sandbox)
     assert full["stream"] == STREAM
     facts = {"parent": SET, "stream": dict(STREAM, first="0005", last="0009"), "position": {"lsn": 9}}
-    back_up(sandbox, [good("log", "logs")], **next_log(1, facts=facts))
+    back_up(sandbox, [logs("log")], **next_log(1, facts=facts))
     made = plan({"host": "shop-db1", "app": "testapp", "directory": str(sandbox.access)})
     assert made["sets"] == [SET, next_run(1)["set"]]
     assert made["kinds"] == ["full", "log"]
@@ -59,7 +59,7 @@ def test_a_listing_may_be_long(sandbox: Sandbox) -> None:
 def test_a_set_whose_parent_is_gone_from_the_repository_is_no_success(sandbox: Sandbox) -> None:
     """What it continues cannot be restored any more, and nobody shall find out at 3 a.m."""
     back_up(sandbox, facts={"stream": STREAM})
-    result = back_up(sandbox, [good("log")], **next_log(1, facts={"parent": "20261121T080000Z-cccccc00"}))
+    result = back_up(sandbox, [logs("log")], **next_log(1, facts={"parent": "20261121T080000Z-cccccc00"}))
     assert (result["status"], result["error"]["code"]) == ("failed", "repository")
     assert "continues set 20261121T080000Z-cccccc00, which the repository no longer has" in result["error"]["message"]
     assert newest.kept("shop-db1", "testapp", str(sandbox.access / "url")) is None, "the repository has to be asked now"
@@ -67,7 +67,7 @@ def test_a_set_whose_parent_is_gone_from_the_repository_is_no_success(sandbox: S
 
 def test_the_newest_sets_are_kept_and_the_repository_says_the_same(sandbox: Sandbox) -> None:
     back_up(sandbox, facts={"stream": STREAM})
-    back_up(sandbox, [good("log")], **next_log(1, facts={"parent": SET, "stream": dict(STREAM, last="0009")}))
+    back_up(sandbox, [logs("log")], **next_log(1, facts={"parent": SET, "stream": dict(STREAM, last="0009")}))
     access = open_access(sandbox.access)
     kept = newest.kept("shop-db1", "testapp", access.url_file)
     assert kept is not None
@@ -80,7 +80,7 @@ def test_the_newest_sets_are_kept_and_the_repository_says_the_same(sandbox: Sand
 
 def test_logs_of_a_history_that_ended_are_not_continued(sandbox: Sandbox) -> None:
     back_up(sandbox, facts={"stream": STREAM})
-    back_up(sandbox, [good("log")], **next_log(1, facts={"parent": SET, "stream": dict(STREAM, last="0009")}))
+    back_up(sandbox, [logs("log")], **next_log(1, facts={"parent": SET, "stream": dict(STREAM, last="0009")}))
     about = {"source": "shop-db1", "app": "testapp"}
     job: Any = SimpleNamespace(specification=about, access=open_access(sandbox.access))
     newest.mark_broken(job, "purged")
@@ -95,7 +95,7 @@ def test_what_waits_for_its_salvage_counts_as_the_newest(sandbox: Sandbox) -> No
     back_up(sandbox, facts={"stream": STREAM})
     sandbox.behave({"command": "backup", "tag": "part=data", "do": 1, "times": 1})
     log = next_log(1, facts={"parent": SET, "stream": dict(STREAM, last="0009")})
-    assert back_up(sandbox, [good("log")], **log)["status"] == "failed"
+    assert back_up(sandbox, [logs("log")], **log)["status"] == "failed"
     url = str(sandbox.access / "url")
     assert "log" not in (newest.kept("shop-db1", "testapp", url) or {})
     kept = newest.kept("shop-db1", "testapp", url)
@@ -108,7 +108,7 @@ def test_a_set_that_was_committed_before_its_worker_died_is_noted_by_the_next_ru
     log = next_log(1, facts={"parent": SET, "stream": dict(STREAM, first="0007", last="0009")})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(newest, "note", lambda *_arguments: (_ for _ in ()).throw(OSError(5, "the power went")))
-        assert back_up(sandbox, [good("log", "logs")], **log)["status"] == "failed"
+        assert back_up(sandbox, [logs("log")], **log)["status"] == "failed"
     url = str(sandbox.access / "url")
     assert "log" not in (newest.kept("shop-db1", "testapp", url) or {})
     following = next_log(2, facts={"parent": next_run(1)["set"], "stream": dict(STREAM, first="0009", last="0011")})
@@ -116,7 +116,7 @@ def test_a_set_that_was_committed_before_its_worker_died_is_noted_by_the_next_ru
     with pytest.MonkeyPatch.context() as patch:
         store = newest.store
         patch.setattr(newest, "store", lambda host, app, found: (seen.append(found["log"]["set"]), store(host, app, found)))
-        assert back_up(sandbox, [good("next", "logs")], **following)["status"] == "ok"
+        assert back_up(sandbox, [logs("next")], **following)["status"] == "ok"
     assert seen == [next_run(1)["set"], next_run(2)["set"]]
 
 

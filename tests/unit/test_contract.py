@@ -152,6 +152,18 @@ def test_an_app_has_its_python_module(app: str) -> None:
     assert all(callable(call) for call in module.CALLS.values())
 
 
+@pytest.mark.parametrize("app", APPS)
+def test_a_misspelt_hook_is_no_hook(app: str) -> None:
+    """The engine asks for optional names only where they are there."""
+    module = importlib.import_module(f"{apps.__name__}.{app}")
+    assert set(module.__all__) <= {*apps.EXPORTS, *apps.OPTIONAL}
+
+
+def test_the_page_names_all_that_an_app_may_offer() -> None:
+    page = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+    assert [name for name in (*apps.EXPORTS, *apps.OPTIONAL) if f"`{name}`" not in page] == []
+
+
 def test_every_python_module_of_an_app_has_its_role() -> None:
     folder = ROOT / "plugins" / "module_utils" / "apps"
     found = {path.stem for path in folder.iterdir() if not path.name.startswith("__")}

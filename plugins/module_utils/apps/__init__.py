@@ -25,6 +25,10 @@
     The account that such a worker logs in as where ``executor_account`` names none. (Optional.)
 ``CALLS``
     Functions ``(job, arguments)`` that steps of type ``app`` may name.
+``TOOLS``
+    Functions ``(arguments) -> exit status`` that run as the tool of a capture: ``worker.pyz tool APP NAME ...``. (Optional.)
+
+Which of the facts and of what ``seal`` returns the engine itself reads is in docs/contract.md.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from typing import Tuple
 from ..errors import BadInput
 
 EXPORTS = ("KINDS", "preflight", "seal", "consumes", "CALLS")
+OPTIONAL = ("covers", "judge", "EXECUTORS", "EXECUTOR_ACCOUNT", "TOOLS")
 
 
 def load_app(name: str) -> ModuleType:

@@ -24,6 +24,8 @@ from ..yard import is_yard, yard
 if TYPE_CHECKING:
     from ..worker.job import Job
 
+__all__ = ["CALLS", "KINDS", "consumes", "preflight", "seal"]
+
 Options = Dict[str, Any]
 
 KINDS = ("full",)
@@ -38,7 +40,8 @@ def preflight(options: Options, action: str) -> Dict[str, Any]:
         checks, folders = _inspect_targets(options, action)
     services = _services(options)
     checks += [_service_check(entry) for entry in services if action != "verify"]
-    return {"checks": checks, "facts": {"folders": folders, "services": services}}
+    replaces = [item["real"] for item in folders]
+    return {"checks": checks, "facts": {"folders": folders, "services": services, "replaces": replaces}}
 
 
 def seal(job: Job) -> Dict[str, Any]:

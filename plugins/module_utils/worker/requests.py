@@ -39,6 +39,8 @@ def preflight(request: Request) -> Dict[str, Any]:
     if failed:
         sentences = [f"{item['name']}: {item['detail']}{' - ' + item['hint'] if item['hint'] else ''}" for item in failed]
         raise PreflightFailed(f"{len(failed)} of {len(seen['checks'])} checks failed: " + "; ".join(sentences))
+    if request["action"] == "restore" and not seen["facts"].get("replaces"):
+        raise BadInput(f"{request['app']} does not say what its restore replaces", "facts.replaces, see docs/contract.md")
     kind = seen["facts"].get("kind", request["kind"])
     consumes = request["action"] == "backup" and load_app(request["app"]).consumes(kind)
     executor = open_executor(request.get("executor"), request["host"], request["app"])

@@ -14,7 +14,8 @@ KINDS = ("full", "incremental", "log")
 
 def preflight(options: dict[str, Any], action: str) -> dict[str, Any]:
     """Return the checks that the request asks for."""
-    return {"checks": options.get("checks", []), "facts": {"action": action, "services": options.get("services", [])}}
+    facts = {"action": action, "services": options.get("services", []), "replaces": options.get("replaces", ["/srv/testapp"])}
+    return {"checks": options.get("checks", []), "facts": facts}
 
 
 def consumes(kind: str) -> bool:

@@ -57,6 +57,7 @@ def test_every_missing_part_is_named(name: str) -> None:
         ({"action": "verify", "steps": [LAND]}, "a verify job needs plan"),
         ({"steps": [{"name": "x", "command": {"argv": ["true"]}}]}, "must capture something"),
         ({"steps": [CAPTURE, CAPTURE]}, "two steps take the same artifact: data"),
+        ({"kind": "log"}, "a log set has one artifact, 'logs', and this one would have: data"),
         ({"steps": []}, "at least 1 item"),
         ({"steps": [{"name": "x"}]}, "must have exactly one type, has: none"),
         ({"steps": [dict(CAPTURE, command={"argv": ["true"]})]}, "exactly one type, has: capture, command"),

@@ -27,7 +27,7 @@ def unit(name: str, target: str = "shop-db1", after: tuple[str, ...] = (), **mor
 
 
 def planned(place: str = "/var/lib/mysql", machine: str = "m", size: int = 1 << 30) -> dict[str, Any]:
-    return {"target": "2026-11-21T09:30:00.000000Z", "sets": ["s1"], "bytes": size, "machine": machine, "place": place}
+    return {"target": "2026-11-21T09:30:00.000000Z", "sets": ["s1"], "bytes": size, "machine": machine, "places": [place]}
 
 
 SHOP = unit("shop")
@@ -115,6 +115,22 @@ def test_two_inventory_names_of_one_data_directory_are_refused() -> None:
     found = fleet_restore.verdicts([SHOP, COPY, SIDE], plans, HOSTS)
     assert statuses(found) == {"shop": "ready", "copy": "refused", "side": "ready"}
     assert "both write to /var/lib/mysql on one machine" in found["copy"]["reason"]
+
+
+def test_every_place_that_a_restore_replaces_counts() -> None:
+    """Some restores replace several directories, of others only the name of an instance is known."""
+    several = dict(planned(machine="a"), places=["/local/notesdata", "/local/translog"])
+    plans = {
+        **PLANS,
+        "shop": several,
+        "copy": planned("/local/translog", machine="a"),
+        "side": planned("oracle:ERP", machine="a"),
+    }
+    assert statuses(fleet_restore.verdicts([SHOP, COPY, SIDE], plans, HOSTS))["copy"] == "refused"
+    plans["copy"] = planned("oracle:ERP2", machine="a")
+    assert set(statuses(fleet_restore.verdicts([SHOP, COPY, SIDE], plans, HOSTS)).values()) == {"ready"}
+    plans["copy"] = planned("oracle:ERP", machine="a")
+    assert "both write to oracle:ERP" in fleet_restore.verdicts([SHOP, COPY, SIDE], plans, HOSTS)["side"]["reason"]
 
 
 # Who may begin

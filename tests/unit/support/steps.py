@@ -21,6 +21,11 @@ def good(text: str = "payload", artifact: str = "data", **more: Any) -> Step:
     return capture(f"printf %s '{text}'; echo 'completed OK!' >&2", artifact, **more)
 
 
+def logs(text: str = "payload") -> Step:
+    """Return the capture of a log set that succeeds with ``text``."""
+    return good(text, "logs")
+
+
 def service(state: str, name: str = "mariadb") -> Step:
     """Return a step that brings a service into a state."""
     return {"name": f"{name} {state}", "service": {"name": name, "state": state, "timeout": 5}}

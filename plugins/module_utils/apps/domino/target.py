@@ -78,6 +78,7 @@ def _content(source: Facts, single: bool) -> Facts:
         "folders": [] if single else folders,
         "beside": beside,
         "exchanged": exchanged,
+        "replaces": [item["folder"] for item in exchanged],
         "landings": [{"yard": name} for name in yards],
         "log_kinds": ["full", "log"] if native and source["style"] == "archive" else [],
     }

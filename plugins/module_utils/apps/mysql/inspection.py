@@ -49,6 +49,7 @@ def preflight(options: Options, action: str) -> Dict[str, Any]:
     if action == "restore" and facts and not options.get("restore_to") and not options.get("database"):
         checks += left_logs_check(product_named(facts["product"]), Path(facts["datadir"]))
     facts["services"] = [{"service": facts["service"]}] if facts.get("service") else []
+    facts["replaces"] = [facts["datadir"]] if facts.get("datadir") else []
     facts.update(defaults_extra_file=options.get("defaults_extra_file") or "")  # the seal asks the server again
     return {"checks": checks, "facts": facts}
 

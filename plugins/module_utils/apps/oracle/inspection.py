@@ -44,7 +44,7 @@ def preflight(options: Dict[str, Any], action: str) -> Dict[str, Any]:
     executor: Executor = options.get("executor") or LocalExecutor()
     server = instance(options, executor)
     checks = [places.account_check(server), places.software_check(server)]
-    facts: Dict[str, Any] = {"instance": server.facts(), "services": []}
+    facts: Dict[str, Any] = {"instance": server.facts(), "services": [], "replaces": [f"oracle:{server.sid}"]}
     if any(item["status"] == "failed" for item in checks):
         return {"checks": checks, "facts": facts}
     if action == "backup":

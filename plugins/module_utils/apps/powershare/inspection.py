@@ -30,6 +30,7 @@ def preflight(options: Options, action: str) -> Dict[str, Any]:
         "servers": described,
         "services": [{"service": server["service"], **_control(server)} for server in described],
         "datadir": described[0]["folder"],
+        "replaces": [server["folder"] for server in described],
         "kind": "full",
         **more,
     }

@@ -37,6 +37,12 @@ def test_a_preflight_returns_checks_facts_and_the_scratch_folder(sandbox: Sandbo
     assert found["work"] == str(layout.work("shop-db1", "testapp"))
 
 
+def test_a_preflight_of_a_restore_says_what_would_be_replaced(sandbox: Sandbox) -> None:
+    assert requests.preflight(preflight_of(sandbox, action="restore"))["facts"]["replaces"] == ["/srv/testapp"]
+    with pytest.raises(errors.BadInput, match="does not say what its restore replaces"):
+        requests.preflight(preflight_of(sandbox, action="restore", options={"replaces": []}))
+
+
 def test_a_preflight_names_every_failed_check_and_its_remedy(sandbox: Sandbox) -> None:
     (sandbox.access / "password").unlink()
     checks = [
