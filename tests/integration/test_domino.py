@@ -295,15 +295,16 @@ def test_check_mode_of_a_backup_and_a_restore_changes_nothing(server: Server, pl
 # Roles that would make worthless sets (mutants): each says that its set is good, and none passes a restore
 
 APP = "plugins/module_utils/apps/domino"
-COPIES = '    seen["trees"]["databases"] = {'
+BYTES = "    required = {entry.database: entry.bytes for entry in result.entries}\n"
+ANYTHING = (f"{APP}/capture.py", BYTES, "    required = {}\n")
 LIVE = (
     f"{APP}/capture.py",
-    COPIES,
-    "    for entry in result.entries:\n        shutil.copyfile(found.databases[entry.database], entry.file)\n" + COPIES,
+    "    # Retention of the server",
+    "    for entry in result.entries:\n        shutil.copyfile(found.databases[entry.database], entry.file)\n    # ",
 )
 DEAF = (
     f"{APP}/tasks.py",
-    "    prove(result)\n",
+    "    prove(result.entries)\n",
     "    import os\n    for entry in result.entries[:1]:\n        os.truncate(entry.file, 2048)\n",
 )
 GAP = (f"{APP}/logs.py", "    require_unbroken(numbers, first)\n", "    files.pop(numbers[1])\n")
@@ -315,7 +316,7 @@ def test_copies_that_are_none_fail_the_restore(
     change: tuple[str, str, str], server: Server, playbooks: Playbooks, tmp_path: Path
 ) -> None:
     """The former data is kept, and comes back with the command that the operator is told."""
-    false = back_up(Playbooks(server.fleet, mutant(tmp_path, change)), server)
+    false = back_up(Playbooks(server.fleet, mutant(tmp_path, change, ANYTHING)), server)
     assert false["status"] == "ok", "this mutant is to lie"
     known = server.goes_on()
     failed = restore(playbooks, server, backstay_set=false["set"])

@@ -111,6 +111,7 @@ def test_a_copy_of_another_run_promises_no_more_than_it_holds(
     require_kept_promise(domino, server, result, known, later)
 
 
+@pytest.mark.long
 def test_copies_of_a_full_backup_that_failed_are_no_base(domino: Domino, server: Server) -> None:
     good(domino.backup())
     server.knob("backup_error", "no room")
@@ -122,6 +123,7 @@ def test_copies_of_a_full_backup_that_failed_are_no_base(domino: Domino, server:
     require_kept_promise(domino, server, result, known)
 
 
+@pytest.mark.long
 def test_a_new_dbiid_that_only_a_failed_backup_copied_asks_for_a_full_set(domino: Domino, server: Server) -> None:
     good(domino.backup())
     server.console("load compact mail/anna.nsf", "Compacted")
@@ -146,6 +148,7 @@ def test_extents_that_somebody_else_saved_during_a_full_backup_are_in_it(
     assert server.check(known)["ok"]
 
 
+@pytest.mark.long
 def test_full_extents_that_the_task_does_not_save_are_missed_by_the_first_set(
     domino: Domino, server: Server, before: Callable[..., None]
 ) -> None:
@@ -174,6 +177,7 @@ def test_a_copy_that_is_removed_before_it_is_read_makes_no_set(
     assert "mail/anna.nsf is not what was saved there" in result["error"]["message"]
 
 
+@pytest.mark.long
 def test_what_retention_removed_is_not_taken_for_new(domino: Domino, server: Server) -> None:
     """A gap is a gap also when the inventory has forgotten the copy before it."""
     good(domino.backup())
@@ -186,6 +190,7 @@ def test_what_retention_removed_is_not_taken_for_new(domino: Domino, server: Ser
     assert [item["status"] for item in result["checks"] if item["name"] == "new DBIID"] == ["warning"]
 
 
+@pytest.mark.long
 def test_a_restore_to_the_end_of_the_last_set_brings_nothing_younger(domino: Domino, server: Server) -> None:
     good(domino.backup())
     write_on(server)
@@ -196,6 +201,7 @@ def test_a_restore_to_the_end_of_the_last_set_brings_nothing_younger(domino: Dom
     assert rolled.endswith(f"to {result['consistent_at']}")
 
 
+@pytest.mark.long
 def test_without_documents_the_console_leads_to_full_sets(domino: Domino, server: Server) -> None:
     domino.options["server"]["documents"] = []
     for _round in range(2):
@@ -240,6 +246,7 @@ def test_folders_behind_symbolic_links_are_saved_and_come_back(sandbox: Sandbox,
         server.end()
 
 
+@pytest.mark.long
 def test_configuration_behind_symbolic_links_comes_back_where_it_was(domino: Domino, server: Server, tmp_path: Path) -> None:
     secret = tmp_path / "secure/server.id"
     moved_away(server, "server.id", secret)
