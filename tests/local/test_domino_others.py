@@ -136,6 +136,38 @@ def test_a_new_dbiid_that_only_a_failed_backup_copied_asks_for_a_full_set(domino
     assert good(domino.backup("log"))["kind"] == "full", "it is made when the next log run is due"
 
 
+@pytest.mark.long
+def test_a_copy_with_its_change_information_beside_it_asks_for_a_full_set(domino: Domino, server: Server) -> None:
+    good(domino.backup())
+    server.console("load compact mail/anna.nsf", "Compacted")
+    server.good("lab-configure", 'delta="keep"')
+    server.back_up("-i")
+    server.good("lab-configure", 'delta="apply"')
+    server.fill_extent()
+    assert "mail/anna.nsf.DELTA" in domino.backup("log")["error"]["message"]
+    assert good(domino.backup("log"))["kind"] == "full", "the task does not copy the database again"
+
+
+@pytest.mark.long
+def test_a_database_that_comes_back_is_in_the_next_set_again(domino: Domino, server: Server) -> None:
+    """It has the DBIID of an older set, and no restore to the newest begins with that one."""
+    good(domino.backup())
+    server.console("load compact apps/orders.nsf", "Compacted")
+    write_on(server)
+    good(domino.backup("log"))
+    domino.options["exclude"] = ["apps/orders"]
+    good(domino.backup())
+    domino.options["exclude"] = []
+    known = write_on(server, "apps/orders.nsf")
+    result = good(domino.backup("log"))
+    (detail,) = [item["detail"] for item in result["checks"] if item["name"] == "new databases"]
+    assert detail.startswith("apps/orders.nsf: no moment before")
+    write_on(server)
+    result = good(domino.backup("log"))
+    assert known.time < result["consistent_at"]
+    require_kept_promise(domino, server, result, known)
+
+
 def test_extents_that_somebody_else_saved_during_a_full_backup_are_in_it(
     domino: Domino, server: Server, before: Callable[..., None]
 ) -> None:
@@ -218,6 +250,19 @@ def test_attachments_whose_folder_is_gone_are_missed(domino: Domino, server: Ser
     server.deliver("mail/anna.nsf", 2, "--attachment", "blob")
     shutil.move(server.root / "local/daos", server.root / "local/daos.unmounted")
     assert failed(domino)["detail"] == f"{server.root}/local/daos is not there"
+
+
+@pytest.mark.long
+def test_links_to_the_folders_of_attachments_and_logs_are_no_folders_of_their_own(domino: Domino, server: Server) -> None:
+    """Each of them is exchanged once."""
+    (server.data / "DAOS").symlink_to(server.root / "local/daos")
+    (server.data / "LOGDIR").symlink_to(server.logs)
+    known = server.deliver("mail/anna.nsf", 2, "--attachment", "blob")
+    good(domino.backup())
+    lose_everything(server)
+    good(domino.restore())
+    server.in_order(known)
+    assert (server.data / "DAOS").is_symlink()
 
 
 def moved_away(server: Server, name: str, place: Path) -> None:

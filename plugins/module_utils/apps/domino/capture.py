@@ -24,6 +24,7 @@ from .gathering import Wanted, gather
 from .inventory import Entry
 from .logs import (
     Changed,
+    Copies,
     Run,
     Shelf,
     Taken,
@@ -32,7 +33,6 @@ from .logs import (
     holds_back,
     in_order,
     of_present_log,
-    run_of,
     shelf_of,
     take_extents,
     unsaved,
@@ -88,7 +88,7 @@ def back_up_databases(job: Job, arguments: Dict[str, Any]) -> None:
     ``arguments``: exclude. Raise CaptureFailed for a database that is on disk and in no backup.
     """
     host, exclude = server_of(job), list(arguments.get("exclude") or [])
-    found, before = places.scan(Path(host.data)), active_extent(job)
+    found, before = places.scan(Path(host.data), job.specification["facts"]["apart"]), active_extent(job)
     result = tasks.back_up(host, "-b", found.databases, exclude)
     saved = {entry.database for entry in result.entries}
     wanted = [path for path in found.databases if not places.left_out(path, exclude)]
@@ -103,7 +103,6 @@ def back_up_databases(job: Job, arguments: Dict[str, Any]) -> None:
     # Retention of the server or somebody else may remove one until it is read.
     required = {entry.database: entry.bytes for entry in result.entries}
     seen["trees"]["databases"] = {"folder": str(result.root), "exclude": [], "required": required}
-    seen["task"] = f"FULL/{result.start}"
     seen["databases"] = {"count": len(saved), "start": result.start, "left_out": len(found.databases) - len(wanted)}
     seen.update(copies=[before, active_extent(job)], mark_end=server.mark(host))
     seen["dbiids"] = {entry.database: entry.reference for entry in result.entries}
@@ -232,26 +231,49 @@ def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:
     """
     host, seen = server_of(job), job.seen["domino"]
     exclude, before = list(arguments.get("exclude") or []), active_extent(job)
-    found = places.scan(Path(host.data))
+    found = places.scan(Path(host.data), job.specification["facts"]["apart"])
     last = in_order(seen["newest"])[-1]["facts"]
     # Read before the task is told: of what the console says while it works, nobody knows if it came in time.
     marks = (last["mark"], last.get("mark_end") or last["mark"])
     renewed = [_assigned_since(host, mark, found.databases, exclude) for mark in marks]
     result = tasks.back_up(host, "-i", found.databases, exclude)
-    listed, seen["task"] = server.entries(host), f"INCR/{result.start}"
+    listed = server.entries(host)
     good = {f"{log.mode}/{log.start}" for log in server.logs(host) if not log.errors}
     try:
-        changed = changed_databases(listed, good, seen["newest"], found.databases, exclude)
-        _require_saved(unsaved(renewed[0], renewed[1], changed, listed, last["task"]))
+        copies = Copies(listed, good, _continued(seen)["translog"])
+        changed = changed_databases(copies, seen["newest"], found.databases, exclude)
+        tasks.prove(changed.entries)
+        _require_saved(unsaved(renewed[0], renewed[1], changed, listed, seen["newest"]))
     except BackstayError as error:
         mark_broken(job, error.message)
         raise
-    tasks.prove(changed.entries)
-    foreign = any(run_of(entry) != seen["task"] for entry in changed.entries)
+    foreign = any((entry.mode, entry.start) != ("INCR", result.start) for entry in changed.entries)
     seen["copies"] = [seen["first"] if foreign else before, active_extent(job)]
     seen.update(changed=changed, changed_until=format_moment(now()), mark_end=server.mark(host), gaps=[])
     _hold_back(job, [seen["copies"]])
     _note_gaps(job, changed)
+    _note_others(job, changed)
+
+
+def _continued(seen: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the facts of the set that is continued."""
+    return dict(next(item["facts"] for item in in_order(seen["newest"]) if item["set"] == seen["link"].parent))
+
+
+def _note_others(job: Job, changed: Changed) -> None:
+    """Note which databases cannot be restored to every moment, although nothing is wrong with them."""
+    seen, checks = job.seen["domino"], job.seen["checks"]
+    fresh = [entry.database for entry in changed.entries if entry.database not in changed.renewed]
+    if fresh:
+        detail = f"{_named(fresh)}: no moment before {seen['changed_until']} has them"
+        checks.append({"name": "new databases", "status": "ok", "detail": detail})
+    if changed.unlogged:
+        detail = f"{_named(changed.unlogged)}: the inventory says no DBIID, so only full sets hold what is in them"
+        checks.append({"name": "databases without logs", "status": "warning", "detail": detail})
+
+
+def _named(databases: List[str]) -> str:
+    return ", ".join(databases[:5]) + (" and others" if len(databases) > 5 else "")
 
 
 def _require_saved(lacking: List[str]) -> None:
@@ -267,13 +289,13 @@ def _note_gaps(job: Job, changed: Changed) -> None:
     if changed.in_full:  # the full set in between saved them; before it, nothing leads past the change
         _note_gap(job, changed.in_full, begin, data["consistent_at"])
     if changed.renewed:
-        _note_gap(job, changed.renewed, max(begin, data["consistent_at"]), seen["changed_until"])
+        # The full set holds copies that were made at any time after its beginning.
+        _note_gap(job, changed.renewed, max(begin, data["started_at"]), seen["changed_until"])
 
 
 def _note_gap(job: Job, databases: List[str], begin: str, end: str) -> None:
     job.seen["domino"]["gaps"].append((begin, end))
-    named = ", ".join(databases[:5]) + (" and others" if len(databases) > 5 else "")
-    detail = f"{named}: no moment between {begin} and {end} can be restored"
+    detail = f"{_named(databases)}: no moment between {begin} and {end} can be restored"
     job.seen["checks"].append({"name": "new DBIID", "status": "warning", "detail": detail})
 
 

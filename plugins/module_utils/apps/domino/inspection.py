@@ -55,7 +55,8 @@ def _inspect(options: Options, checks: List[Check], facts: Facts) -> None:
     settings = _settings(given, checks)
     # One spelling of every place: what a restore puts together is found by it.
     given.update(data=settings.data, ini=os.path.realpath(given["ini"]))
-    host, found = server.server_from(given), places.scan(Path(settings.data))
+    apart = [folder for folder in (settings.daos, settings.log) if folder]
+    host, found = server.server_from(given), places.scan(Path(settings.data), apart, options["leave_out"])
     console.patterns(host.patterns)
     tasks.command("-b", options["exclude"], verbose=False)  # raises for a pattern that cannot be said
     facts.update(_described(given, settings, found), ids=_id_files(settings, options, checks))
@@ -82,6 +83,7 @@ def _described(given: Dict[str, Any], settings: ini.Settings, found: places.Foun
         "style": settings.style,
         "log": settings.log,
         "daos": settings.daos,
+        "apart": [*(folder for folder in (settings.daos, settings.log) if folder), *found.left],
         "links": found.links,
         "link_files": found.link_files,
         "linked_folders": found.folders,

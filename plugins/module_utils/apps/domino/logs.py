@@ -45,13 +45,24 @@ class Taken(NamedTuple):
     next: int
 
 
+class Copies(NamedTuple):
+    """The copies that the inventory lists. ``good``: the runs (``MODE/START``) that ended without an error, a copy of any other
+    proves nothing; ``after``: START of the backup of extents that the continued set made, an older copy needs extents that the
+    next sets do not hold."""
+
+    entries: List[Entry]
+    good: Set[str]
+    after: str
+
+
 class Changed(NamedTuple):
     """Databases for a log set; ``renewed``: those of which older sets hold copies that cannot go on past a moment; ``in_full``:
-    the same, but that the newest full set holds the copy that goes on."""
+    the same, but that the newest full set holds the copy that goes on; ``unlogged``: those that no log set can hold."""
 
     entries: List[Entry]
     renewed: List[str]
     in_full: List[str]
+    unlogged: List[str]
 
 
 def newest_log_id(entries: Iterable[Entry]) -> str:
@@ -163,12 +174,12 @@ def in_order(sets: Optional[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def held_dbiids(sets: Optional[Dict[str, Any]]) -> Dict[str, str]:
-    """Return the DBIID under which the newest sets hold each database. Raise CaptureFailed where they do not say it."""
+    """Return the DBIID under which the newest full set and the log sets after it hold each database; a log set before it does
+    not count, for a restore to the newest does without. Raise CaptureFailed where they do not say it."""
     held: Dict[str, str] = {}
     for item in in_order(sets):
-        held.update(item["facts"].get("dbiids") or {})
-    unsaid = [path for path, dbiid in held.items() if not dbiid]
-    if not held or unsaid:
+        held = {**({} if item["kind"] == "full" else held), **(item["facts"].get("dbiids") or {})}
+    if not any(held.values()):
         raise CaptureFailed("the newest full set does not say the DBIIDs of its databases", "run a full backup")
     return held
 
@@ -192,27 +203,23 @@ def renewed_in_full(sets: Optional[Dict[str, Any]], dbiids: Dict[str, str]) -> L
     return sorted(found)
 
 
-def changed_databases(
-    entries: Iterable[Entry], good: Set[str], sets: Optional[Dict[str, Any]], databases: Dict[str, str], exclude: List[str]
-) -> Changed:
+def changed_databases(copies: Copies, sets: Optional[Dict[str, Any]], databases: Dict[str, str], exclude: List[str]) -> Changed:
     """Return the databases whose newest copy in the inventory has another DBIID than the sets hold.
 
-    ``good``: the runs (``MODE/START``) that ended without an error; a copy of any other run proves nothing. Raise
-    IntegrityError where the newest DBIID is in no other copy, or its copy is gone.
+    Raise IntegrityError where the newest DBIID is in no copy that can go on. A database without a DBIID is not logged.
     """
-    held, listed = held_dbiids(sets), list(entries)
-    latest = newest(listed, ("FULL", "INCR"))
-    proved = newest((entry for entry in listed if run_of(entry) in good), ("FULL", "INCR"))
-    found = []
+    held, latest = held_dbiids(sets), newest(copies.entries, ("FULL", "INCR"))
+    proved = newest((entry for entry in copies.entries if run_of(entry) in copies.good), ("FULL", "INCR"))
+    found, unlogged = [], []
     for path in databases:
         if path not in latest or places.left_out(path, exclude):
             continue
         if not latest[path].reference:
-            raise CaptureFailed(f"the inventory says no DBIID of {path}", "check the parts in app_domino_fields")
-        if latest[path].reference != held.get(path):
-            found.append(_proved(latest[path], proved.get(path)))
+            unlogged.append(path)
+        elif latest[path].reference != held.get(path):
+            found.append(_proved(latest[path], proved.get(path), copies.after))
     renewed = [entry.database for entry in found if entry.database in held]
-    return Changed(found, renewed, _followed_by_full(sets, databases))
+    return Changed(found, renewed, _followed_by_full(sets, databases), unlogged)
 
 
 def run_of(entry: Entry) -> str:
@@ -220,10 +227,13 @@ def run_of(entry: Entry) -> str:
     return f"{entry.mode}/{entry.start}"
 
 
-def _proved(entry: Entry, copy: Optional[Entry]) -> Entry:
+def _proved(entry: Entry, copy: Optional[Entry], after: str) -> Entry:
     """Return the newest proved ``copy`` of a database; IntegrityError unless it is whole and has the DBIID of ``entry``."""
     if copy is None or copy.reference != entry.reference:
         said = f"{entry.database} has a new DBIID, and the backup that copied it, {run_of(entry)}, did not end well"
+        raise IntegrityError(said, "run a full backup")
+    if copy.start <= after:
+        said = f"the newest copy of {copy.database}, of {run_of(copy)}, is older than the set that is continued"
         raise IntegrityError(said, "run a full backup")
     size = places.regular(Path(copy.file))
     if size <= 0 or copy.bytes not in (-1, size):
@@ -232,16 +242,19 @@ def _proved(entry: Entry, copy: Optional[Entry]) -> Entry:
     return copy
 
 
-def unsaved(before: Set[str], after: Set[str], changed: Changed, entries: Iterable[Entry], task: str) -> List[str]:
+def unsaved(
+    before: Set[str], after: Set[str], changed: Changed, entries: Iterable[Entry], sets: Optional[Dict[str, Any]]
+) -> List[str]:
     """Return those databases that got a new DBIID since the newest set began of which no backup followed.
 
-    ``before``: those of which the console said so before the newest set's own ``task`` (``MODE/START``) had ended; of one that
-    the task copied, the inventory decides. ``after``: those of which it said so later; they have to be in ``changed``.
+    ``before``: those of which the console said so before the copies of the newest set were made; of one whose newest copy has
+    the DBIID that the sets hold, the inventory decides. ``after``: those of which it said so later; they have to be in
+    ``changed``.
     """
     taken = {entry.database for entry in changed.entries}
-    latest = newest(entries, ("FULL", "INCR"))
-    own = {path for path, entry in latest.items() if run_of(entry) == task}
-    return sorted((after - taken) | (before - taken - own))
+    latest, held = newest(entries, ("FULL", "INCR")), held_dbiids(sets)
+    same = {path for path in before if path in held and (path not in latest or latest[path].reference == held[path])}
+    return sorted((after - taken) | (before - taken - same))
 
 
 def _followed_by_full(sets: Optional[Dict[str, Any]], databases: Dict[str, str]) -> List[str]:

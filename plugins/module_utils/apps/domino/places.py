@@ -18,6 +18,7 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from ...errors import CommandFailed
 from ...files import read_plain
+from ...folders.walk import excluded
 from ...yard import is_yard
 
 SUFFIXES = (".nsf", ".ntf", ".box")
@@ -28,39 +29,66 @@ _DEPTH = 8  # links that lead to links
 
 class Found(NamedTuple):
     """``databases``: file by logical path; ``folders``: linked folder by the logical path of its link; ``links``: linked file
-    by the logical path of its link; ``link_files``: owner, group and mode of the link itself."""
+    by the logical path of its link; ``link_files``: owner, group and mode of the link itself; ``left``: folders behind symbolic
+    links that are left out."""
 
     databases: Dict[str, str]
     folders: Dict[str, str]
     links: Dict[str, str]
     link_files: Dict[str, List[int]]
+    left: List[str]
 
 
-def scan(data: Path) -> Found:
-    """Return what lies in the data directory. Raise CommandFailed for a link that leads nowhere."""
-    found = Found({}, {}, {}, {})
-    _scan(data, "", found, _DEPTH, os.path.realpath(str(data)))
+def scan(data: Path, apart: Iterable[str] = (), patterns: Iterable[str] = ()) -> Found:
+    """Return what lies in the data directory. Symbolic links are not followed into folders ``apart``, which are saved as such
+    or not at all, nor where shell ``patterns`` leave them out.
+
+    Raise CommandFailed for a link that leads nowhere, and for what cannot be read.
+    """
+    found = Found({}, {}, {}, {}, [])
+    own = [os.path.realpath(str(data)), *apart]
+    try:
+        _scan(data, "", found, _Limits(_DEPTH, own, [os.fsencode(pattern) for pattern in patterns]))
+    except OSError as error:
+        raise CommandFailed(f"{error.filename or data} cannot be read: {error.strerror}", "mend or remove it") from error
     return found
 
 
-def _scan(folder: Path, prefix: str, found: Found, depth: int, root: str) -> None:
+class _Limits(NamedTuple):
+    """How many links may lead to links, the folders that no symbolic link is followed into, what is left out."""
+
+    depth: int
+    apart: List[str]
+    patterns: List[bytes]
+
+
+def _scan(folder: Path, prefix: str, found: Found, limits: _Limits) -> None:
     for name, entry in _listed(folder):
         path = prefix + name
         if entry.is_dir(follow_symlinks=False):
             if not is_yard(Path(name)):
-                _scan(folder / name, path + "/", found, depth, root)
+                _scan(folder / name, path + "/", found, limits)
         elif entry.is_dir():
-            target = os.path.realpath(str(folder / name))
-            if depth and not below(target, root):  # what lies within the data directory is found in its own place
-                _scan_linked(path, target, found, depth, root)
+            _scan_behind(path, folder, name, found, limits)
         elif name.lower().endswith(".dir"):
             target = _target(Path(os.path.realpath(str(folder / name))))
-            if target and depth:
+            if target and limits.depth:
                 if not Path(target).is_dir():
                     raise CommandFailed(f"the link {path} leads to {target}, which is no folder", "mend or remove the link")
-                _scan_linked(path[: -len(".dir")], target, found, depth, root)
+                _scan_linked(path[: -len(".dir")], target, found, limits)
         elif name.lower().endswith(SUFFIXES) or ("." not in name and entry.is_symlink()):
             _note_file(path, folder / name, found)
+
+
+def _scan_behind(path: str, folder: Path, name: str, found: Found, limits: _Limits) -> None:
+    """Scan the folder behind a symbolic link, unless it is found in its own place, or leads back up."""
+    target = os.path.realpath(str(folder / name))
+    if excluded(os.fsencode(path), limits.patterns):
+        found.left.append(target)
+        return
+    known = [*limits.apart, *found.folders.values()]
+    if limits.depth and not any(below(target, other) for other in known) and not below(os.path.realpath(str(folder)), target):
+        _scan_linked(path, target, found, limits)
 
 
 def _note_file(path: str, place: Path, found: Found) -> None:
@@ -100,9 +128,9 @@ def real(path: str) -> str:
     return os.path.normpath(os.path.join(os.path.realpath(above), name)) if path else ""
 
 
-def _scan_linked(path: str, target: str, found: Found, depth: int, root: str) -> None:
+def _scan_linked(path: str, target: str, found: Found, limits: _Limits) -> None:
     found.folders[path] = os.path.realpath(target)
-    _scan(Path(found.folders[path]), path + "/", found, depth - 1, root)
+    _scan(Path(found.folders[path]), path + "/", found, limits._replace(depth=limits.depth - 1))
 
 
 def left_out(database: str, patterns: Iterable[str]) -> bool:

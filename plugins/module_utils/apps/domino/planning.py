@@ -26,7 +26,7 @@ def judge(plan: Dict[str, Any]) -> None:
     if inside:
         raise PlanRefused(
             f"{moment} cannot be restored: a database had a new DBIID then, and no backup of it was made before {inside[0][1]}",
-            f"nearest earlier: {inside[0][0]}; nearest later: {inside[0][1]}",
+            f"nearest earlier: {inside[0][0]}; nearest later: {inside[0][1]}, where a set reaches that far",
         )
 
 

@@ -34,7 +34,7 @@ def _kept(job: Job) -> Dict[str, Any]:
     folders = [{key: item[key] for key in ("artifact", "folder", "role", "bytes")} for item in facts["folders"]]
     seen = job.seen["domino"]
     kept = dict({name: facts[name] for name in _KEPT}, host=job.specification["source"], folders=folders)
-    kept.update(mark=seen["mark"], mark_end=seen.get("mark_end", seen["mark"]), task=seen.get("task", ""))
+    kept.update(mark=seen["mark"], mark_end=seen.get("mark_end", seen["mark"]))
     # The first backup of a server makes the configuration that names the target.
     if not kept["target"] and seen.get("target"):
         kept.update(target=seen["target"], places={**kept["places"], **places.described([seen["target"]])})

@@ -222,22 +222,26 @@ def test_databases_are_taken_when_no_set_holds_their_dbiid(tmp_path: Path) -> No
     entries += [database("INCR/3", "new.nsf", tmp_path)]
     data = held("full", 1, dict.fromkeys(("a.nsf", "b.nsf", "c.nsf"), "D1"))
     sets = {"data": data, "log": held("log", 2, {"a.nsf": "D2"})}
-    found = logs.changed_databases(entries, GOOD, sets, here("a.nsf", "b.nsf", "c.nsf", "new.nsf"), ["x"])
+    found = logs.changed_databases(logs.Copies(entries, GOOD, ""), sets, here("a.nsf", "b.nsf", "c.nsf", "new.nsf"), ["x"])
     assert [entry.database for entry in found.entries] == ["b.nsf", "new.nsf"]
     assert found.renewed == ["b.nsf"], "of the new one nothing older is held"
-    assert logs.changed_databases(entries, GOOD, sets, here("a.nsf", "b.nsf"), ["b"]).renewed == []
+    assert logs.changed_databases(logs.Copies(entries, GOOD, ""), sets, here("a.nsf", "b.nsf"), ["b"]).renewed == []
     assert logs.changed_dbiids(sets, found.entries) == {"a.nsf": "D2", "b.nsf": "D3", "new.nsf": "D1"}
 
 
 def test_copies_of_others_under_the_same_dbiid_are_no_change(tmp_path: Path) -> None:
     entries = [database(run, "a.nsf", tmp_path) for run in ("FULL/1", "FULL/2")]
     sets = {"data": held("full", 1, {"a.nsf": "D1"})}
-    assert logs.changed_databases(entries, {"FULL/1", "FULL/2"}, sets, here("a.nsf"), []) == logs.Changed([], [], [])
+    assert logs.changed_databases(logs.Copies(entries, {"FULL/1", "FULL/2"}, ""), sets, here("a.nsf"), []) == logs.Changed(
+        [], [], [], []
+    )
 
 
 def test_what_retention_removed_from_the_inventory_still_is_known_to_be_renewed(tmp_path: Path) -> None:
     entries = [database("INCR/2", "a.nsf", tmp_path, "D2")]
-    found = logs.changed_databases(entries, GOOD, {"data": held("full", 1, {"a.nsf": "D1"})}, here("a.nsf"), [])
+    found = logs.changed_databases(
+        logs.Copies(entries, GOOD, ""), {"data": held("full", 1, {"a.nsf": "D1"})}, here("a.nsf"), []
+    )
     assert (found.entries, found.renewed) == (entries, ["a.nsf"])
 
 
@@ -247,32 +251,49 @@ def test_copies_of_a_run_that_did_not_end_well_prove_nothing(tmp_path: Path) -> 
     with pytest.raises(
         IntegrityError, match=r"a\.nsf has a new DBIID, and the backup that copied it, FULL/9, did not end well"
     ):
-        logs.changed_databases(entries, GOOD, sets, here("a.nsf"), [])
+        logs.changed_databases(logs.Copies(entries, GOOD, ""), sets, here("a.nsf"), [])
     same = [entries[0], entries[1]._replace(reference="D1")]
-    assert logs.changed_databases(same, GOOD, sets, here("a.nsf"), []).entries == []
+    assert logs.changed_databases(logs.Copies(same, GOOD, ""), sets, here("a.nsf"), []).entries == []
     newer = {"data": sets["data"], "log": held("log", 2, {"a.nsf": "D2"})}
-    assert logs.changed_databases(entries, GOOD, newer, here("a.nsf"), []).entries == [], "an older copy is no change either"
+    assert logs.changed_databases(logs.Copies(entries, GOOD, ""), newer, here("a.nsf"), []).entries == [], (
+        "an older copy is no change either"
+    )
 
 
-@pytest.mark.parametrize("dbiids", [{}, {"a.nsf": ""}])
+@pytest.mark.parametrize("dbiids", [{}, {"a.nsf": "", "b.nsf": ""}])
 def test_a_full_set_that_knows_no_dbiids_is_continued_by_no_log_set(tmp_path: Path, dbiids: dict[str, str]) -> None:
     with pytest.raises(CaptureFailed, match="does not say the DBIIDs"):
-        logs.changed_databases([], GOOD, {"data": held("full", 1, dbiids)}, here("a.nsf"), [])
+        logs.changed_databases(logs.Copies([], GOOD, ""), {"data": held("full", 1, dbiids)}, here("a.nsf"), [])
 
 
-def test_an_inventory_without_dbiids_is_told(tmp_path: Path) -> None:
-    sets = {"data": held("full", 1, {"a.nsf": "D1"})}
-    with pytest.raises(CaptureFailed, match=r"says no DBIID of a\.nsf"):
-        logs.changed_databases([database("INCR/2", "a.nsf", tmp_path, "")], GOOD, sets, here("a.nsf"), [])
+def test_a_database_without_a_dbiid_is_not_logged_and_named(tmp_path: Path) -> None:
+    sets = {"data": held("full", 1, {"a.nsf": "", "b.nsf": "D1"})}
+    entries = [database("FULL/1", "a.nsf", tmp_path, ""), database("FULL/1", "b.nsf", tmp_path)]
+    found = logs.changed_databases(logs.Copies(entries, GOOD, ""), sets, here("a.nsf", "b.nsf"), [])
+    assert found == logs.Changed([], [], [], ["a.nsf"])
+
+
+def test_what_only_a_log_set_before_the_newest_full_one_holds_is_taken_again(tmp_path: Path) -> None:
+    """A restore to the newest begins with the full set."""
+    entries = [database("FULL/1", "a.nsf", tmp_path), database("INCR/2", "a.nsf", tmp_path, "D2")]
+    sets = {"data": held("full", 3, {"b.nsf": "D1"}), "log": held("log", 2, {"a.nsf": "D2"})}
+    found = logs.changed_databases(logs.Copies(entries, GOOD, "1"), sets, here("a.nsf"), [])
+    assert [entry.start for entry in found.entries] == ["2"]
+    with pytest.raises(IntegrityError, match="of INCR/2, is older than the set that is continued"):
+        logs.changed_databases(logs.Copies(entries, GOOD, "2"), sets, here("a.nsf"), [])
 
 
 def test_a_database_with_a_new_dbiid_that_no_backup_followed_is_missed(tmp_path: Path) -> None:
     entries = [database("FULL/1", path, tmp_path) for path in ("a.nsf", "b.nsf", "c.nsf")]
     entries += [database("INCR/2", "b.nsf", tmp_path, "D2"), database("INCR/3", "c.nsf", tmp_path, "D2")]
-    changed = logs.Changed([entries[-1]], [], [])
-    assert logs.unsaved({"a.nsf", "b.nsf", "c.nsf"}, set(), changed, entries, "INCR/2") == ["a.nsf"]
-    assert logs.unsaved({"a.nsf"}, set(), changed, entries, "FULL/1") == [], "it may have got it before its copy"
-    assert logs.unsaved({"a.nsf"}, {"a.nsf", "c.nsf"}, changed, entries, "FULL/1") == ["a.nsf"], "but not after the run"
+    changed = logs.Changed([entries[-1]], [], [], [])
+    every, first = {"a.nsf", "b.nsf", "c.nsf"}, held("full", 1, dict.fromkeys(("a.nsf", "b.nsf", "c.nsf"), "D1"))
+    second = {"data": first, "log": held("log", 2, {"b.nsf": "D2"})}
+    assert logs.unsaved(every, set(), changed, entries, second) == [], "it may have got it before its copy"
+    assert logs.unsaved(every, {"a.nsf", "c.nsf"}, changed, entries, second) == ["a.nsf"], "but not after the run"
+    assert logs.unsaved({"b.nsf"}, set(), changed, entries, {"data": first}) == ["b.nsf"], "no set holds its newest copy"
+    assert logs.unsaved({"a.nsf"}, set(), changed, [], {"data": first}) == [], "retention removed it from the inventory"
+    assert logs.unsaved({"new.nsf"}, set(), changed, [], {"data": first}) == ["new.nsf"]
 
 
 def test_databases_that_a_full_set_in_between_saved_anew_make_a_gap_before_it() -> None:
@@ -282,10 +303,10 @@ def test_databases_that_a_full_set_in_between_saved_anew_make_a_gap_before_it() 
     assert renewed == ["a.nsf"]
     second = held("full", 3, {"a.nsf": "D2", "b.nsf": "D1"}, renewed=renewed)
     assert logs.renewed_in_full({"data": second, "log": log}, {"a.nsf": "D2", "b.nsf": "D3"}) == ["a.nsf", "b.nsf"]
-    found = logs.changed_databases([], GOOD, {"data": second, "log": log}, here("a.nsf", "b.nsf"), [])
+    found = logs.changed_databases(logs.Copies([], GOOD, ""), {"data": second, "log": log}, here("a.nsf", "b.nsf"), [])
     assert (found.entries, found.renewed, found.in_full) == ([], [], ["a.nsf"])
     later = held("log", 4, {"b.nsf": "D1"})
-    assert logs.changed_databases([], GOOD, {"data": second, "log": later}, here("a.nsf"), []).in_full == []
+    assert logs.changed_databases(logs.Copies([], GOOD, ""), {"data": second, "log": later}, here("a.nsf"), []).in_full == []
     assert logs.renewed_in_full(None, {"a.nsf": "D2"}) == []
 
 
@@ -293,7 +314,7 @@ def test_a_copy_that_no_set_holds_and_that_is_gone_is_missed(tmp_path: Path) -> 
     gone = database("INCR/2", "a.nsf", tmp_path, "D2")
     Path(gone.file).unlink()
     with pytest.raises(IntegrityError, match="gone from the backup target"):
-        logs.changed_databases([gone], GOOD, {"data": held("full", 1, {"a.nsf": "D1"})}, here("a.nsf"), [])
+        logs.changed_databases(logs.Copies([gone], GOOD, ""), {"data": held("full", 1, {"a.nsf": "D1"})}, here("a.nsf"), [])
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,31 @@ def test_a_link_that_leads_nowhere_is_told(data: Path) -> None:
         places.scan(data)
 
 
+def test_symbolic_links_are_followed_out_of_the_data_directory_and_never_in_circles(data: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    (far / "mail").mkdir(parents=True)
+    (far / "mail/b.nsf").write_bytes(b"NSF1data")
+    (data / "more").symlink_to(far)
+    (data / "mail/again").symlink_to(data / "mail")
+    (far / "mail/up").symlink_to(far)
+    (far / "back").symlink_to(data)
+    (data / "names2.nsf").symlink_to(far / "mail/b.nsf")
+    found = places.scan(data)
+    own = ["apps/parts.nsf", "archive/old.nsf", "mail.box", "mail/a.nsf", "more/mail/b.nsf", "names.nsf", "names2.nsf"]
+    assert sorted(found.databases) == own
+    assert found.folders["more"] == str(far) and found.links["names2.nsf"] == f"{far}/mail/b.nsf"
+    assert places.scan(data, [str(far)]).folders.keys() == {"archive"}, "it is saved as what it is"
+    left = places.scan(data, [], ["more"])
+    assert "more" not in left.folders and left.left == [str(far)]
+
+
+@pytest.mark.parametrize("name", ["loop", "gone", "gone.nsf"])
+def test_symbolic_links_that_lead_nowhere_are_told(data: Path, name: str) -> None:
+    (data / name).symlink_to(data / name if name == "loop" else "/nowhere/at/all")
+    with pytest.raises(CommandFailed, match=name):
+        places.scan(data)
+
+
 def test_links_in_a_circle_come_to_an_end(data: Path) -> None:
     (data / "round.dir").write_text(f"{data}\n")
     assert "mail/a.nsf" in places.scan(data).databases
