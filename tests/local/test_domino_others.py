@@ -243,6 +243,14 @@ def test_without_documents_the_console_leads_to_full_sets(domino: Domino, server
     assert server.check(known)["ok"]
 
 
+@pytest.mark.long
+def test_a_server_that_does_not_say_its_release_is_not_stopped_on_a_guess(domino: Domino) -> None:
+    domino.options["server"]["patterns"] = {"release": "never said (?P<release>[0-9]+)"}
+    check = failed(domino)
+    assert check["detail"] == "the console does not say which release this is"
+    assert "app_domino_method" in check["hint"]
+
+
 # Data directories
 
 

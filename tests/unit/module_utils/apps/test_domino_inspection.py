@@ -27,108 +27,6 @@ from ansible_collections.backstay.fleet.plugins.module_utils.errors import Captu
 ME = getpass.getuser()
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Return a data directory with a linked folder and a linked database."""
-    place = tmp_path / "notesdata"
-    for path in ("names.nsf", "mail/a.nsf", "mail.box", "domino/x.html"):
-        (place / path).parent.mkdir(parents=True, exist_ok=True)
-        (place / path).write_bytes(b"NSF1data")
-    for path in ("archive/old.nsf", "linked/parts.nsf", "linked/other.txt"):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_bytes(b"NSF1data")
-    (place / "archive.dir").write_text(f"{tmp_path}/archive\n")
-    (place / "apps").mkdir()
-    (place / "apps/parts.nsf").write_text(f"{tmp_path}/linked/parts.nsf\n")
-    return place
-
-
-# Where databases lie
-
-
-def test_links_of_folders_and_of_databases_are_followed(data: Path, tmp_path: Path) -> None:
-    found = places.scan(data)
-    assert sorted(found.databases) == ["apps/parts.nsf", "archive/old.nsf", "mail.box", "mail/a.nsf", "names.nsf"]
-    assert found.databases["archive/old.nsf"] == f"{tmp_path}/archive/old.nsf"
-    assert found.folders == {"archive": f"{tmp_path}/archive"}
-    assert found.links == {"apps/parts.nsf": f"{tmp_path}/linked/parts.nsf"}
-
-
-def test_a_place_has_one_spelling(tmp_path: Path) -> None:
-    (tmp_path / "disk/archive").mkdir(parents=True)
-    (tmp_path / "local").symlink_to(tmp_path / "disk")
-    assert places.real(f"//{tmp_path}/local/../local/archive") == f"{tmp_path}/disk/archive"
-    assert places.real("//local/notesdata/x.nsf") == "/local/notesdata/x.nsf"
-    assert places.real("") == ""
-
-
-def test_a_link_that_leads_nowhere_is_told(data: Path) -> None:
-    (data / "gone.dir").write_text("/nowhere/at/all\n")
-    with pytest.raises(CommandFailed, match=r"gone\.dir leads to /nowhere/at/all"):
-        places.scan(data)
-
-
-def test_symbolic_links_are_followed_out_of_the_data_directory_and_never_in_circles(data: Path, tmp_path: Path) -> None:
-    far = tmp_path / "far"
-    (far / "mail").mkdir(parents=True)
-    (far / "mail/b.nsf").write_bytes(b"NSF1data")
-    (data / "more").symlink_to(far)
-    (data / "mail/again").symlink_to(data / "mail")
-    (far / "mail/up").symlink_to(far)
-    (far / "back").symlink_to(data)
-    (data / "names2.nsf").symlink_to(far / "mail/b.nsf")
-    found = places.scan(data)
-    own = ["apps/parts.nsf", "archive/old.nsf", "mail.box", "mail/a.nsf", "more/mail/b.nsf", "names.nsf", "names2.nsf"]
-    assert sorted(found.databases) == own
-    assert found.folders["more"] == str(far) and found.links["names2.nsf"] == f"{far}/mail/b.nsf"
-    assert places.scan(data, [str(far)]).folders.keys() == {"archive"}, "it is saved as what it is"
-    left = places.scan(data, [], ["more"])
-    assert "more" not in left.folders and left.left == [str(far)]
-
-
-@pytest.mark.parametrize("name", ["loop", "gone", "gone.nsf"])
-def test_symbolic_links_that_lead_nowhere_are_told(data: Path, name: str) -> None:
-    (data / name).symlink_to(data / name if name == "loop" else "/nowhere/at/all")
-    with pytest.raises(CommandFailed, match=name):
-        places.scan(data)
-
-
-def test_links_in_a_circle_come_to_an_end(data: Path) -> None:
-    (data / "round.dir").write_text(f"{data}\n")
-    assert "mail/a.nsf" in places.scan(data).databases
-
-
-@pytest.mark.parametrize(
-    ("path", "patterns", "out"),
-    [
-        ("mail/a.nsf", ["mail/"], True),
-        ("Mail/A.nsf", ["mail/a*"], True),
-        ("mail/a.nsf", ["a.nsf"], False),
-        ("log.nsf", ["*.ntf"], False),
-        ("x/pernames.ntf", ["*.ntf"], True),
-    ],
-)
-def test_databases_are_excluded_from_the_beginning_of_their_paths(path: str, patterns: list[str], out: bool) -> None:
-    assert places.left_out(path, patterns) is out
-
-
-def test_of_several_folders_the_outermost_count() -> None:
-    assert places.outermost(["/a/b", "/a", "/ab", "/a"]) == ["/a", "/ab"]
-
-
-def test_the_linked_database_of_a_stopped_server_is_saved_without_its_neighbours(data: Path, tmp_path: Path) -> None:
-    ((artifact, role, folder, exclude),) = inspection._alone(places.scan(data), [str(data)])
-    assert (artifact, role, folder, exclude) == ("links-1", "links", f"{tmp_path}/linked", ["other.txt"])
-
-
-@pytest.mark.parametrize("name", ["a*b", "[x]", "q?", "plain"])
-def test_a_pattern_for_one_name_stands_for_nothing_else(name: str) -> None:
-    from fnmatch import fnmatchcase
-
-    assert fnmatchcase(name, inspection._literal(name))
-    assert not fnmatchcase(name + "x", inspection._literal(name))
-
-
 # The log
 
 
@@ -183,9 +81,9 @@ class Console:
 
 
 @pytest.fixture
-def console(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
-    (data / "dominobackup.nsf").write_bytes(b"NSF1")
-    made = Console(tmp_path, data)
+def console(notesdata: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
+    (notesdata / "dominobackup.nsf").write_bytes(b"NSF1")
+    made = Console(tmp_path, notesdata)
     made.documents.write_text("")
     monkeypatch.setattr(tasks, "_FAILED_SECONDS", 0.3)
     monkeypatch.setattr(tasks, "_DOCUMENT_SECONDS", 0.5)
@@ -324,6 +222,23 @@ def test_the_console_is_read_from_its_mark_also_when_its_file_is_begun_anew(cons
     console.log.unlink()
     console.log.write_text("new\n")
     assert server.since(console.server, mark) == "new\n"
+
+
+def test_words_of_the_past_in_another_file_of_the_console_are_not_new(console: Console, tmp_path: Path) -> None:
+    """The server writes two, and which is the newer one changes with every line."""
+    old = "Backup: Started\nBackup: Finished, 1 databases, 0 errors\n"
+    data = tmp_path / "two"
+    files = [data / "IBM_TECHNICAL_SUPPORT/console.log", data / f"{ME}.log"]
+    for second, file in enumerate(files, 1):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(old)
+        os.utime(file, (second, second))
+    host = console.server._replace(data=str(data), console="")
+    place = server.mark(host)
+    files[1].write_text(old + "Backup: Started\n")
+    files[0].write_text(old + "Backup: Started\n")
+    os.utime(files[1], (3, 3))
+    assert server.since(host, place) == "Backup: Started\n"
 
 
 # Gathering
