@@ -136,3 +136,15 @@ def test_a_folder_that_is_a_filesystem_of_its_own_within_the_data_is_refused(
     with pytest.raises(inspection._Stop):
         inspection._require_folders({"leave_out": []}, settings, {"method": "native"}, checks)
     assert "a filesystem of its own" in checks[-1]["detail"]
+
+
+@pytest.mark.parametrize("method", ["native", "offline"])
+def test_attachments_come_after_everything_that_refers_to_them(notesdata: Path, tmp_path: Path, method: str) -> None:
+    """DOM-1: every reference in a copy of a database resolves, whatever is stored meanwhile."""
+    for name in ("daos", "translog"):
+        (tmp_path / name).mkdir()
+    lines = [f"Directory={notesdata}", "DAOSEnable=1", f"DAOSBasePath={tmp_path}/daos", "TRANSLOG_Status=1"]
+    settings = ini.settings("\n".join([*lines, f"TRANSLOG_Path={tmp_path}/translog"]))
+    found = inspection._folders({"leave_out": []}, settings, places.scan(notesdata), {"method": method})
+    names = [item["artifact"] for item in found]
+    assert names == {"native": ["data", "linked-1", "daos"], "offline": ["data", "linked-1", "links-1", "log", "daos"]}[method]
