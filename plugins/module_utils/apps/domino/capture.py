@@ -226,8 +226,8 @@ def _take(seen: Dict[str, Any], listed: List[Entry], made: Run, active: int) -> 
 def back_up_changed(job: Job, arguments: Dict[str, Any]) -> None:
     """Have the server back up the databases that are new or have a new DBIID; ``arguments``: exclude.
 
-    Taken is every copy in the backup target that is newer than what the sets hold, whoever asked for it. Raise CaptureFailed
-    for a database that got a new DBIID, as the console says, and is in no backup since.
+    Taken is every copy in the backup target under a DBIID that the sets do not hold, whoever asked for it (``logs.Copies``).
+    Raise CaptureFailed for a database that got a new DBIID, as the console says, and is in no backup since.
     """
     host, seen = server_of(job), job.seen["domino"]
     exclude, before = list(arguments.get("exclude") or []), active_extent(job)

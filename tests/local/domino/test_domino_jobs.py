@@ -24,18 +24,6 @@ pytestmark = pytest.mark.xdist_group("domino")
 WRITING = 0.1
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    found = made(tmp_path)
-    yield found
-    found.end()
-
-
-@pytest.fixture
-def domino(sandbox: Sandbox, server: Server) -> Domino:
-    return Domino(sandbox, server.root, server.ini)
-
-
 def test_a_full_set_brings_a_lost_server_back(domino: Domino, server: Server) -> None:
     """DOM-2, DOM-3, DOM-4, DOM-6, DOM-8: everything below the data directory, NOTES.INI, extents; the latest set comes back."""
     (server.root / "local/linked").chmod(0o2750)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,6 @@ from unit.support.sandbox import Sandbox
 pytestmark = pytest.mark.xdist_group("domino")
 
 WRITING = 0.1  # a set of logs answers for a little less than its last extent holds
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    found = made(tmp_path)
-    yield found
-    found.end()
-
-
-@pytest.fixture
-def domino(sandbox: Sandbox, server: Server) -> Domino:
-    return Domino(sandbox, server.root, server.ini)
 
 
 @pytest.fixture
