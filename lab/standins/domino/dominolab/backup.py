@@ -91,7 +91,8 @@ class _Run:
         """Yield between small pieces of the work."""
         say, knob = self.server.say, self.server.places.knob
         taken = {note["start"] for note in inventory.documents(self.server.store, "Log")}
-        while (start := time.strftime("%Y%m%d%H%M%S", time.gmtime())) in taken:
+        # A server that died within this second left the folder of a backup and no document of it.
+        while (start := time.strftime("%Y%m%d%H%M%S", time.gmtime())) in taken or (self.folder / start).exists():
             yield 0.1
         self.start, self.folder = start, self.folder / start
         say(f"Backup: Started, {self.wish.mode} to {self.folder}")
